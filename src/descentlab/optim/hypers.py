@@ -19,7 +19,6 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 """Hyper-parameters that are one of a few names."""
 
-
 SWITCHES = ("bias_correction", "decoupled_weight_decay", "maximize", "nesterov")
 """Hyper-parameters that are true or false."""
 
@@ -32,7 +31,7 @@ def check_hypers(hypers: Mapping[str, Any], decays: tuple[str, ...]) -> None:
 
     Args:
         hypers: by name.
-        decays: those that must lie in [0, 1); all other numbers must in [0, ∞).
+        decays: those that must lie in [0, 1); all other numbers in [0, ∞).
 
     Raises:
         ConfigError: naming the hyper-parameter, its value and what is allowed.

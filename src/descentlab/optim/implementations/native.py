@@ -58,8 +58,9 @@ def serves(update: Update) -> bool:
 
 def apply(update: Update, items: Sequence[Item]) -> None:
     """Update items in one pass for each pair of types; what it cannot serve, by the loop."""
-    numbers = update.structure()[1].values()
-    replicated = any(isinstance(each, Tensor) and each.dim() == 1 for each in numbers)
+    structure, numbers = update.structure()
+    values = [_number(each) for each in numbers.values()]
+    replicated = any(isinstance(value, Tensor) for value in values)
     left: list[Item] = []
     alike: dict[tuple[torch.dtype, torch.dtype], list[Item]] = {}
     for item in items:
@@ -68,7 +69,7 @@ def apply(update: Update, items: Sequence[Item]) -> None:
         else:
             left.append(item)
     for types, group in alike.items():
-        _apply(update, group, types)
+        _apply(Kernel(structure, types), values, group)
     if left:
         reference.apply(update, left)
 
@@ -84,11 +85,9 @@ def traffic(update: Update, weights: Tensor, gradient: Tensor) -> int:
     return weights.numel() * (2 * weights.element_size() + gradients + 2 * states)
 
 
-def _apply(update: Update, items: list[Item], types: tuple[torch.dtype, torch.dtype]) -> None:
-    structure, numbers = update.structure()
-    kernel, values = Kernel(structure, types), [_number(each) for each in numbers.values()]
+def _apply(kernel: Kernel, values: list[Any], items: list[Item]) -> None:
     replicated = any(isinstance(value, Tensor) for value in values)
-    counts = "k" in structure.state._fields
+    counts = "k" in kernel.structure.state._fields
     sizes: list[int] = []
     arrays: list[int] = []
     hypers: list[float] = []
