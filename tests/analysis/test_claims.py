@@ -17,8 +17,7 @@ from descentlab.analysis.comparison import Contender
 def contender(name: str, *perplexities: float) -> Contender:
     return Contender(
         name=name,
-        lr=0.1,
-        beta=0.9,
+        best={"lr": 0.1, "beta": 0.9},
         losses=[math.log(each) for each in perplexities],
         trials=4,
         diverged=0,

@@ -9,8 +9,7 @@ from descentlab.analysis.comparison import Contender, Published, markdown, ranke
 
 ADAM = Contender(
     name="adam",
-    lr=0.008,
-    beta=0.9,
+    best={"lr": 0.008, "beta": 0.9},
     losses=[math.log(20.0), math.log(21.0), math.log(22.0)],
     trials=12,
     diverged=1,

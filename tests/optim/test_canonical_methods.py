@@ -11,6 +11,7 @@ from torch import Tensor
 
 from descentlab.optim.methods import (
     AdamMethod,
+    ConstantVarianceMethod,
     EMASignMethod,
     Initial,
     Limit,
@@ -23,6 +24,12 @@ from descentlab.optim.methods import (
 
 LR = 0.01
 Pair = tuple[Method, Method]
+
+
+def constant(variance: float, beta: float = 0.9, **relative: float) -> ConstantVarianceMethod:
+    return ConstantVarianceMethod(lr=LR, beta=beta, variance=variance, relative=relative)
+
+
 SAME: list[Pair] = [
     (AdamMethod(lr=LR, beta=0.9), AdamMethod(lr=LR, beta1=0.9, beta2=0.9)),
     (RMSpropMethod(lr=LR, beta=0.9), AdamMethod(lr=LR, beta1=0.0, beta2=0.9)),
@@ -40,10 +47,17 @@ SAME: list[Pair] = [
     (EMASignMethod(lr=LR, beta=0.0), SignSGDMethod(lr=LR)),
     (EMASignMethod(lr=LR, beta=0.9), EMASignMethod(lr=LR, beta=0.9, clip_norm="none")),
     (SignSGDMethod(lr=LR), SignSGDMethod(lr=LR, clip_norm=0.1)),
+    (constant(0.0), SignumMethod(lr=LR, beta=0.9)),
+    (constant(0.0, beta=0.0), SignSGDMethod(lr=LR)),
+    (constant(0.5, weight=0.0), SignumMethod(lr=LR, beta=0.9)),
+    (constant(0.5, weight=1.0), constant(0.5)),
+    (constant(0.25, weight=2.0), constant(0.5)),
     (SGDMethod(lr=LR, beta=0.9), SGDMethod(lr=LR, beta=0.9, dampening=0.9)),
     (SGDMethod(lr=LR, beta=0.9), SGDMethod(lr=LR, beta=0.9, coordinate_clip=1.0)),
 ]
 DIFFERENT: list[Pair] = [
+    (constant(0.5), constant(0.25)),
+    (constant(0.5), SignumMethod(lr=LR, beta=0.9)),
     (AdamMethod(lr=LR, beta=0.9), AdamMethod(lr=LR, beta1=0.9, beta2=0.95)),
     (AdamMethod(lr=LR, beta=0.9), AdamMethod(lr=LR, beta=0.9, clip_norm="none")),
     (SignumMethod(lr=LR, beta=0.9), SignSGDMethod(lr=LR)),
@@ -88,7 +102,8 @@ def worst_gradients() -> list[Tensor]:
 def trained(method: Method, gradients: Iterable[Tensor]) -> Tensor:
     """The weights ``[K, 4]`` after each step, clipped as the training loop clips."""
     weight = torch.nn.Parameter(torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64))
-    optimizer = method.build([{"params": [weight], "weight_decay": method.weight_decay}])
+    group = {"params": [weight], "param_names": ["weight"], "weight_decay": method.weight_decay}
+    optimizer = method.build([group])
     over_time = []
     for gradient in gradients:
         weight.grad = gradient.clone()

@@ -47,7 +47,7 @@ def test_modules_of_the_current_directory_are_found_with_their_neighbours(tmp_pa
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("adm", "did you mean Adam? Allowed are Adam, EMASign"),
+        ("adm", "did you mean Adam? Allowed are Adam, ConstantVariance, EMASign, RMSprop, SGD,"),
         ("torch.optim:AdmW", "did you mean AdamW?"),
         ("torch.optin.AdamW", "no module is called 'torch.optin'; did you mean torch.optim?"),
         ("json.decoder.inner:X", "no module is called 'json.decoder.inner'"),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from descentlab.errors import ConfigError
-from descentlab.optim import SGD, Adam, EMASign, RMSprop, SignSGD, Signum
+from descentlab.optim import SGD, Adam, ConstantVariance, EMASign, RMSprop, SignSGD, Signum
 
 NAN, INF = float("nan"), float("inf")
 DECAY = ("[0, 1)", [-0.1, 1.0, 1.5, NAN, INF, -INF])
@@ -17,6 +17,7 @@ RANGES: dict[type[torch.optim.Optimizer], dict[str, tuple[str, list[float]]]] = 
     Adam: {"lr": SIZE, "weight_decay": SIZE, "eps": SIZE, "beta": DECAY},
     RMSprop: {"lr": SIZE, "weight_decay": SIZE, "eps": SIZE, "alpha": DECAY},
     Signum: {"lr": SIZE, "weight_decay": SIZE, "eps": SIZE, "beta": DECAY},
+    ConstantVariance: {"lr": SIZE, "weight_decay": SIZE, "variance": SIZE, "beta": DECAY},
     EMASign: {"lr": SIZE, "weight_decay": SIZE, "beta": DECAY},
     SignSGD: {"lr": SIZE, "weight_decay": SIZE},
     SGD: {

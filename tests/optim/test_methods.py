@@ -13,6 +13,7 @@ import torch
 from descentlab.errors import ConfigError
 from descentlab.optim.methods import (
     AdamMethod,
+    ConstantVarianceMethod,
     EMASignMethod,
     Method,
     RMSpropMethod,
@@ -28,6 +29,7 @@ ADAM, SHARED_BETA = AdamMethod(lr=LR, beta1=0.9, beta2=0.99), AdamMethod(lr=LR, 
 RMSPROP, SIGNUM = RMSpropMethod(lr=LR, beta=0.9), SignumMethod(lr=LR, beta=0.9)
 EMASIGN, SIGNSGD = EMASignMethod(lr=LR, beta=0.9), SignSGDMethod(lr=LR)
 SGD = SGDMethod(lr=LR, beta=0.9, dampening=0.5)
+CONSTANT = ConstantVarianceMethod(lr=LR, beta=0.9, variance=0.5)
 # A method, settings changed in it, and what that changes in the optimizer's group.
 BUILDS: list[Build] = [
     *[(each, {"lr": 0.5}, {"lr": 0.5}) for each in (ADAM, RMSPROP, SIGNUM, EMASIGN, SIGNSGD, SGD)],
@@ -41,6 +43,9 @@ BUILDS: list[Build] = [
     (ADAM, {"beta1": 0.5}, {"betas": (0.5, 0.99)}),
     (ADAM, {"beta2": 0.5}, {"betas": (0.9, 0.5)}),
     (SHARED_BETA, {"beta": 0.5}, {"betas": (0.5, 0.5)}),
+    (CONSTANT, {"lr": 0.5, "beta": 0.5}, {"lr": 0.5, "beta": 0.5}),
+    (CONSTANT, {"variance": 0.25}, {"variance": 0.25}),
+    (CONSTANT, {"bias_correction": False}, {"bias_correction": False}),
     (SGD, {"beta": 0.5}, {"momentum": 0.5}),
     (SGD, {"dampening": 0.25}, {"dampening": 0.25}),
     (SGD, {"dampening": None}, {"dampening": 0.9}),
@@ -65,8 +70,8 @@ def test_build_passes_a_setting_on(
 
 
 def test_every_setting_of_every_method_is_among_those() -> None:
-    # The loop takes the weight decay to the groups, and clips.
-    elsewhere = {"weight_decay", "clip_norm"}
+    # The loop takes the weight decay to the groups, and clips; relative is tested below.
+    elsewhere = {"weight_decay", "clip_norm", "relative"}
     for kind in {type(method) for method, _, _ in BUILDS}:
         tried = {name for method, change, _ in BUILDS if type(method) is kind for name in change}
         assert tried == {field.name for field in msgspec.structs.fields(kind)} - elsewhere
@@ -89,3 +94,28 @@ def test_adam_refuses_contradictory_settings(settings: dict[str, Any], problem: 
 def test_methods_are_free_of_torch_until_they_are_built() -> None:
     code = "import sys, descentlab.optim.methods; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def two_tensors(**numbers: float) -> torch.optim.Optimizer:
+    first, second = torch.nn.Parameter(torch.zeros(2)), torch.nn.Parameter(torch.zeros(2))
+    group = {"params": [first, second], "param_names": ["first", "second"], "weight_decay": 0.25}
+    return msgspec.structs.replace(CONSTANT, relative=numbers).build([group])
+
+
+def test_each_tensor_gets_its_own_constant() -> None:
+    groups = two_tensors(second=0.5, first=4.0).param_groups
+    assert [group["param_names"] for group in groups] == [["first"], ["second"]]
+    assert [group["variance"] for group in groups] == [2.0, 0.25]
+    assert [group["weight_decay"] for group in groups] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"first": 1.0}, "relative: has no number for the parameter second"),
+        ({"first": 1.0, "second": 1.0, "secnd": 1.0}, "relative.secnd: did you mean second"),
+    ],
+)
+def test_a_constant_for_every_tensor_and_for_no_other(numbers: dict[str, float], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        two_tensors(**numbers)

@@ -105,6 +105,7 @@ def test_bytes_are_those_on_paper(name, state, moved) -> None:
         ("Adam", 8),
         ("RMSprop", 4),
         ("Signum", 4),
+        ("ConstantVariance", 4),
         ("EMASign", 4),
         ("SignSGD", 0),
         ("SGD,momentum=0.9", 4),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from descentlab.errors import ConfigError
 from descentlab.optim.adam import adam, adam_variance
+from descentlab.optim.constant_variance import constant_variance
 from descentlab.optim.emasign import emasign
 from descentlab.optim.rmsprop import rmsprop
 from descentlab.optim.sgd import sgd
@@ -26,6 +27,7 @@ HYPERS: dict[Rule, dict[str, list[float]]] = {
     rmsprop: {"beta": DECAYS, "eps": EPSILONS},
     adam_variance: {"beta": DECAYS, "eps": EPSILONS},
     signum: {"beta": DECAYS, "eps": EPSILONS, "coordinate_clip": [0.1, 0.5, 2.0]},
+    constant_variance: {"beta": DECAYS, "variance": EPSILONS},
     emasign: {"beta": DECAYS},
     signsgd: {},
     sgd: {
@@ -59,6 +61,9 @@ def variants(rule: Rule) -> list[dict[str, Any]]:
         plain = {"bias_correction": False}
         places = [{"eps_at": place} for place in ("inside", "uncorrected")]
         return [{}, *places, plain, {**plain, "init": "gradient"}]
+    if rule is constant_variance:
+        plain = {"bias_correction": False}
+        return [{}, plain, {**plain, "init": "gradient"}]
     starts: list[dict[str, Any]] = [{"init": "zero"}, {"init": "gradient"}]
     if rule is sgd:
         return [*starts, {"nesterov": True}]

@@ -12,8 +12,9 @@ import pytest
 import torch
 from oracles import optimizers as oracle
 
-from descentlab.optim import SGD, Adam, EMASign, RMSprop, SignSGD, Signum
+from descentlab.optim import SGD, Adam, ConstantVariance, EMASign, RMSprop, SignSGD, Signum
 from descentlab.optim.adam import adam, adam_variance
+from descentlab.optim.constant_variance import constant_variance
 from descentlab.optim.emasign import emasign
 from descentlab.optim.rmsprop import rmsprop
 from descentlab.optim.sgd import sgd
@@ -30,6 +31,7 @@ METHODS: dict[str, Parts] = {
     "adam_variance": (adam_variance, Adam, oracle.adam_variance),
     "rmsprop": (rmsprop, RMSprop, oracle.rmsprop),
     "signum": (signum, Signum, oracle.signum),
+    "constant_variance": (constant_variance, ConstantVariance, oracle.constant_variance),
     "emasign": (emasign, EMASign, oracle.emasign),
     "signsgd": (signsgd, SignSGD, oracle.signsgd),
     "sgd": (sgd, SGD, oracle.sgd),
@@ -56,6 +58,13 @@ SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("signum", {"beta": 0.9, "eps": 0.05, "init": "gradient"}),
     ("signum", {"beta": 0.9, "coordinate_clip": 0.2}),
     ("signum", {"beta": 0.9, "coordinate_clip": 0.2, "eps": 0.05, "init": "gradient"}),
+    ("constant_variance", {"beta": 0.9, "variance": 0.01}),
+    ("constant_variance", {"beta": 0.9, "variance": 0.0}),
+    ("constant_variance", {"beta": 0.9, "variance": 2.0, "bias_correction": False}),
+    (
+        "constant_variance",
+        {"beta": 0.9, "variance": 0.01, "bias_correction": False, "init": "gradient"},
+    ),
     ("emasign", {"beta": 0.9}),
     ("emasign", {"beta": 0.9, "init": "gradient"}),
     ("signsgd", {}),

@@ -93,6 +93,24 @@ def signum(
     return directions
 
 
+def constant_variance(
+    gradients: Sequence[float],
+    *,
+    beta: float,
+    variance: float,
+    bias_correction: bool = True,
+    init: str = "zero",
+) -> list[float]:
+    m = 0.0
+    directions = []
+    for k, g in enumerate(gradients, start=1):
+        m = g if k == 1 and init == "gradient" else beta * m + (1 - beta) * g
+        corrected = m / (1 - beta**k) if bias_correction else m
+        scale = math.hypot(corrected, math.sqrt(variance))
+        directions.append(corrected / scale if scale else 0.0)
+    return directions
+
+
 def emasign(gradients: Sequence[float], *, beta: float, init: str = "zero") -> list[float]:
     m = 0.0
     directions = []

@@ -3,61 +3,17 @@ from __future__ import annotations
 import math
 
 import pytest
+from oracles.made_up_runs import MadeUpRuns, result
 
 from descentlab.analysis.comparison import Contender
 from descentlab.errors import ConfigError
+from descentlab.paper.contest import TUNING_SEED, Contest, Standing, judging_seeds, loss_of
 from descentlab.paper.published import TABLE1
-from descentlab.paper.table1 import (
-    METHODS,
-    SCALES,
-    TUNING_SEED,
-    Experiment,
-    Stage,
-    Table1,
-    findings,
-    judging_seeds,
-    loss_of,
-)
-from descentlab.runs.identity import make_run
-from descentlab.runs.store import Result, Store
-from descentlab.train.spec import run_spec
+from descentlab.paper.table1 import METHODS, SCALES, design, findings
 
 
-def resolve(settings, where):
-    spec = run_spec(settings, where=where)
-    return make_run(identity=spec.identity(), settings=settings, data_sha256="0" * 64)
-
-
-def result(loss: float) -> Result:
-    return Result(
-        outcome="ok" if math.isfinite(loss) else "diverged",
-        generation=1,
-        steps=1,
-        tokens=1,
-        validation_loss=loss if math.isfinite(loss) else None,
-    )
-
-
-class Laboratory:
-    """Answers stages with made-up losses and remembers what was asked."""
-
-    def __init__(self, loss):
-        self.loss = loss
-        self.stages: list[Stage] = []
-
-    def execute(self, stage: Stage):
-        self.stages.append(stage)
-        return {run.run_id: result(self.loss(run.settings)) for run in stage.runs}
-
-    def experiment(self, tmp_path, warn=lambda line: None, seeds=3, scale="laptop") -> Table1:
-        return Experiment(
-            scale=scale,
-            seeds=judging_seeds(seeds),
-            store=Store(tmp_path / "store", create=True),
-            resolve=resolve,
-            execute=self.execute,
-            warn=warn,
-        ).run()
+def held(runs: MadeUpRuns, tmp_path, warn=lambda line: None, seeds=3, scale="laptop") -> Standing:
+    return Contest(design(scale), runs.laboratory(tmp_path, warn, seeds)).run()
 
 
 def bowl(lr_by_method, beta=0.8):
@@ -83,8 +39,8 @@ def test_every_method_starts_with_as_many_trials(scale):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_methods_differ_in_nothing_but_the_optimizer(scale, tmp_path):
-    laboratory = Laboratory(bowl(INSIDE))
-    laboratory.experiment(tmp_path, scale=scale)
+    laboratory = MadeUpRuns(bowl(INSIDE))
+    held(laboratory, tmp_path, scale=scale)
     rest = [
         {key: value for key, value in run.settings.items() if key not in ("optimizer", "seed")}
         for stage in laboratory.stages
@@ -94,11 +50,11 @@ def test_the_methods_differ_in_nothing_but_the_optimizer(scale, tmp_path):
 
 
 def test_tuning_finds_the_optimum_and_winners_run_with_fresh_seeds(tmp_path):
-    laboratory = Laboratory(bowl(INSIDE))
-    table = laboratory.experiment(tmp_path)
+    laboratory = MadeUpRuns(bowl(INSIDE))
+    table = held(laboratory, tmp_path)
     for contender in table.contenders:
         method = METHODS[contender.name]["method"]
-        assert (contender.lr, contender.beta) == (INSIDE[method], 0.8)
+        assert contender.best == {"lr": INSIDE[method], "beta": 0.8}
     assert [stage.name for stage in laboratory.stages] == ["grid", "seeds"]
     grid, seeds = laboratory.stages
     assert {run.settings["seed"] for run in grid.runs} == {TUNING_SEED}
@@ -106,8 +62,8 @@ def test_tuning_finds_the_optimum_and_winners_run_with_fresh_seeds(tmp_path):
 
 
 def test_clipping_coordinates_after_clipping_the_norm_is_the_same_runs(tmp_path):
-    laboratory = Laboratory(bowl(INSIDE))
-    table = laboratory.experiment(tmp_path)
+    laboratory = MadeUpRuns(bowl(INSIDE))
+    table = held(laboratory, tmp_path)
     assert table.contender("sgd+Gclip").same_as == "sgd+Cclip"
     assert table.winners["sgd+Gclip"] == table.winners["sgd+Cclip"]
     assert [len(stage.runs) for stage in laboratory.stages] == [6 * 16, 6 * 3]
@@ -115,9 +71,9 @@ def test_clipping_coordinates_after_clipping_the_norm_is_the_same_runs(tmp_path)
 
 def test_an_optimum_on_an_edge_extends_the_grid_and_all_get_as_many_trials(tmp_path):
     warnings: list[str] = []
-    laboratory = Laboratory(bowl({**INSIDE, "signum": 0.064}))
-    table = laboratory.experiment(tmp_path, warnings.append)
-    assert table.contender("signum").lr == 0.064
+    laboratory = MadeUpRuns(bowl({**INSIDE, "signum": 0.064}))
+    table = held(laboratory, tmp_path, warnings.append)
+    assert table.contender("signum").best["lr"] == 0.064
     assert table.contender("signum").edges == ["high lr"]
     assert {contender.trials for contender in table.contenders} == {24}
     assert [stage.name for stage in laboratory.stages] == [
@@ -137,8 +93,8 @@ def test_diverged_runs_are_counted_and_never_win(tmp_path):
         breaks = optimizer["method"] == "adam" and optimizer["lr"] > 0.01
         return math.inf if breaks else bowl(INSIDE)(settings)
 
-    adam = Laboratory(loss).experiment(tmp_path).contender("adam")
-    assert (adam.lr, adam.beta) == (0.008, 0.8)
+    adam = held(MadeUpRuns(loss), tmp_path).contender("adam")
+    assert adam.best == {"lr": 0.008, "beta": 0.8}
     assert (adam.diverged, adam.trials) == (8, 16)
     assert all(math.isfinite(each) for each in adam.losses)
 
@@ -147,7 +103,7 @@ def test_a_winner_that_diverges_with_a_fresh_seed_has_infinite_perplexity(tmp_pa
     def loss(settings):
         return math.inf if settings["seed"] == 102 else bowl(INSIDE)(settings)
 
-    table = Laboratory(loss).experiment(tmp_path)
+    table = held(MadeUpRuns(loss), tmp_path)
     assert table.contender("adam").mean == math.inf
     assert {finding.verdict for finding in findings(table)} == {"cannot be told"}
 
@@ -156,8 +112,7 @@ def test_the_papers_own_means_reproduce_the_papers_verdicts():
     contenders = [
         Contender(
             name=name,
-            lr=1.0,
-            beta=0.9,
+            best={"lr": 1.0, "beta": 0.9},
             losses=[math.log(number.mean), math.log(number.mean * 1.0001)],
             trials=1,
             diverged=0,
@@ -166,7 +121,7 @@ def test_the_papers_own_means_reproduce_the_papers_verdicts():
         )
         for name, number in TABLE1.items()
     ]
-    found = findings(Table1(scale="laptop", contenders=contenders, trials=[], winners={}))
+    found = findings(Standing(contenders=contenders, trials=[], winners={}))
     assert [finding.verdict for finding in found] == ["holds"] * 4
 
 
@@ -181,7 +136,7 @@ def test_without_seeds_there_is_no_table():
 
 
 def test_every_stage_is_on_record_in_the_store(tmp_path):
-    Laboratory(bowl(INSIDE)).experiment(tmp_path)
+    held(MadeUpRuns(bowl(INSIDE)), tmp_path)
     names = sorted(path.name for path in (tmp_path / "store" / "studies").iterdir())
     assert [name.rsplit("-", 1)[0] for name in names] == [
         "table1-laptop-grid",

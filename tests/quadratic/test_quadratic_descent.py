@@ -11,9 +11,9 @@ from oracles import quadratic_loop
 from oracles.quadratic_expectation import expected_losses
 
 from descentlab.errors import ConfigError
+from descentlab.optim.constant_variance import constant_variance
 from descentlab.quadratic import losses as losses_module
 from descentlab.quadratic import native
-from descentlab.quadratic.constant_variance import constant_variance
 from descentlab.quadratic.descent import Groups, drawn
 from descentlab.quadratic.hessian import hessians
 from descentlab.quadratic.losses import losses
@@ -157,10 +157,10 @@ def test_diverged_runs_are_infinite_and_stay() -> None:
 
 def test_the_constant_variance_is_between_signum_and_sgd() -> None:
     g = torch.tensor([3.0, -1e-3, 0.0], dtype=torch.float64)
-    d, state = constant_variance(g, None, beta=0.5, variance=0.0)
+    d, state = constant_variance(g, None, beta=0.5, variance=0.0, bias_correction=False)
     assert d.tolist() == [1.0, -1.0, 0.0]
     assert state.m.tolist() == (0.5 * g).tolist()
-    d, _ = constant_variance(g, state, beta=0.5, variance=1e12)
+    d, _ = constant_variance(g, state, beta=0.5, variance=1e12, bias_correction=False)
     assert torch.allclose(1e6 * d, 0.75 * g, rtol=1e-10)
 
 

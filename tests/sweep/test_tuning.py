@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descentlab.sweep.tuning import MAX_EXTENSIONS, Point, Search, nearer_zero, shortfalls
+from descentlab.sweep.tuning import (
+    MAX_EXTENSIONS,
+    Decays,
+    Geometric,
+    Point,
+    Search,
+    nearer_zero,
+    shortfalls,
+)
 
 
 def bowl(lr: float, beta: float):
@@ -26,8 +34,12 @@ def tuned(search: Search, loss) -> Search:
     return search
 
 
+def search_over(lrs: list[float], betas: list[float]) -> Search:
+    return Search([Geometric("lr", lrs), Decays("beta", betas)])
+
+
 def new_search() -> Search:
-    return Search(lrs=[1.0, 2.0, 4.0, 8.0], betas=[0.8, 0.9, 0.95])
+    return search_over([1.0, 2.0, 4.0, 8.0], [0.8, 0.9, 0.95])
 
 
 def test_an_inner_optimum_needs_no_extension():
@@ -40,8 +52,8 @@ def test_an_inner_optimum_needs_no_extension():
 def test_the_grid_is_extended_to_an_optimum_one_step_beyond_its_corner():
     search = tuned(new_search(), bowl(16.0, 0.975))
     assert search.best == (16.0, 0.975)
-    assert search.lrs == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
-    assert search.betas == [0.8, 0.9, 0.95, 0.975, 0.9875]
+    assert search.axes[0].values == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+    assert search.axes[1].values == [0.8, 0.9, 0.95, 0.975, 0.9875]
     assert search.edges() == []
 
 
@@ -55,12 +67,12 @@ def test_extension_ends_after_two_and_the_edge_is_still_reported():
 def test_low_edges_extend_downwards():
     search = tuned(new_search(), bowl(0.5, 0.6))
     assert search.best == (0.5, 0.6)
-    assert search.lrs[0] == 0.25
-    assert search.betas[:2] == [0.2, 0.6]
+    assert search.axes[0].values[0] == 0.25
+    assert search.axes[1].values[:2] == [0.2, 0.6]
 
 
 def test_no_momentum_is_no_edge():
-    search = tuned(Search(lrs=[1.0, 2.0, 4.0], betas=[0.0, 0.6]), bowl(2.0, 0.0))
+    search = tuned(search_over([1.0, 2.0, 4.0], [0.0, 0.6]), bowl(2.0, 0.0))
     assert search.best == (2.0, 0.0)
     assert search.edges() == []
 

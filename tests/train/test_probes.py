@@ -16,6 +16,7 @@ from descentlab.errors import DataError
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
 from descentlab.train import readings
+from descentlab.train.blocks import block_of
 from descentlab.train.loop import accumulate_gradient, initial_model
 from descentlab.train.noise import noise_batches
 from descentlab.train.plan import batches_for, resolver
@@ -297,3 +298,21 @@ def test_large_blocks_are_sampled_by_seed_and_alike_for_every_tensor(
     assert (block.sample(2 * places) == 2 * chosen).all()
     assert (Block("head", [parameter], seed=3).sample(places) == chosen).all()
     assert not np.array_equal(Block("head", [parameter], seed=4).sample(places), chosen)
+
+
+def test_probes_by_parameter_are_the_blocks_taken_apart(run: Run, tiny: Make) -> None:
+    """The mean of σ² over a block is that of its parameters, weighted by their sizes."""
+    blocks = run(tiny(probes={"every": 3}))
+    alone = run(tiny(probes={"every": 3, "by": "parameter"}))
+    assert alone.outcome.validation_loss == blocks.outcome.validation_loss
+    names = [name for name, _ in initial_model(tiny()).named_parameters()]
+    assert [each["block"] for each in alone.probes[: len(names)]] == names
+    for whole in blocks.probes:
+        parts = [
+            each
+            for each in alone.probes
+            if each["step"] == whole["step"] and block_of(each["block"]) == whole["block"]
+        ]
+        assert sum(each["coordinates"] for each in parts) == whole["coordinates"]
+        total = sum(each["coordinates"] * each["variance_mean"] for each in parts)
+        assert total == pytest.approx(whole["coordinates"] * whole["variance_mean"], rel=1e-12)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+SYMBOLS = {"beta": "β", "variance": "c"}
+"""What settings are called where people read them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +22,8 @@ class Contender:
     """
 
     name: str
-    lr: float
-    beta: float
+    best: Mapping[str, float]
+    """Its best setting by name, in the order to show: the learning rate first."""
     losses: list[float]
     trials: int
     """Settings tried in tuning."""
@@ -68,8 +71,7 @@ def table(contenders: Sequence[Contender], published: dict[str, Published]) -> p
         rows.append(
             {
                 "method": each.name,
-                "lr": each.lr,
-                "beta": each.beta,
+                **{name: each.best.get(name, math.nan) for name in _tuned(contenders)},
                 "perplexity": each.mean,
                 "two_sigma": each.two_sigma,
                 "n": len(each.losses),
@@ -87,18 +89,19 @@ def table(contenders: Sequence[Contender], published: dict[str, Published]) -> p
 
 def markdown(contenders: Sequence[Contender], published: dict[str, Published]) -> str:
     """The table for people, as aligned Markdown with notes below it."""
-    header = ["method", "best lr", "best β", "perplexity ± 2σ", "n", "trials", "diverged", "paper"]
+    tuned = _tuned(contenders)
+    header = ["method", *(f"best {SYMBOLS.get(name, name)}" for name in tuned), "perplexity ± 2σ"]
+    header += ["n", "trials", "diverged", *(["paper"] if published else [])]
     best_first = ranked(contenders)
     rows = [
         [
             each.name + ("*" if each.edges else ""),
-            f"{each.lr:.4g}",
-            f"{each.beta:.4g}",
+            *(f"{each.best[name]:.4g}" if name in each.best else "" for name in tuned),
             plus_minus(each.mean, each.two_sigma),
             str(len(each.losses)),
             str(each.trials),
             f"{each.diverged}/{each.runs}",
-            plus_minus(paper.mean, paper.two_sigma) if (paper := published.get(each.name)) else "",
+            *([_in_the_paper(published.get(each.name))] if published else []),
         ]
         for each in best_first
     ]
@@ -112,6 +115,15 @@ def markdown(contenders: Sequence[Contender], published: dict[str, Published]) -
     if any(each.edges for each in contenders):
         notes.append("\\* The best setting lies on an edge of what was tried.")
     return "\n\n".join(["\n".join(_line(cells, widths) for cells in lines), *notes])
+
+
+def _tuned(contenders: Sequence[Contender]) -> list[str]:
+    """Every setting that some contender tuned, in the order of their first mention."""
+    return list(dict.fromkeys(name for each in contenders for name in each.best))
+
+
+def _in_the_paper(number: Published | None) -> str:
+    return plus_minus(number.mean, number.two_sigma) if number else ""
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

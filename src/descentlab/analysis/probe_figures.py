@@ -133,7 +133,8 @@ def _panels(chart: Layers, blocks: list[str], title: str, lines: list[str]) -> A
     return (
         chart.properties(width=PANEL, height=HEIGHT)
         .facet(
-            facet=alt.Facet("block:N", title=None, sort=blocks, header=header), columns=len(blocks)
+            facet=alt.Facet("block:N", title=None, sort=blocks, header=header),
+            columns=min(len(blocks), 6),
         )
         .properties(title=alt.Title(title, subtitle=lines, subtitlePadding=4, offset=12))
     )

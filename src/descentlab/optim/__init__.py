@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from descentlab.optim.adam import Adam
+    from descentlab.optim.constant_variance import ConstantVariance
     from descentlab.optim.emasign import EMASign
     from descentlab.optim.groups import GroupRule, parameter_groups
     from descentlab.optim.rmsprop import RMSprop
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SGD",
     "Adam",
+    "ConstantVariance",
     "EMASign",
     "GroupRule",
     "RMSprop",
@@ -30,9 +32,16 @@ __all__ = [
 ]
 
 
+FOR_GROUPS = ("GroupRule", "parameter_groups")
+"""Names that are no optimizers."""
+
+_FILES = {"ConstantVariance": "constant_variance", **dict.fromkeys(FOR_GROUPS, "groups")}
+"""Where a name is not that of its file."""
+
+
 def __getattr__(name: str) -> object:
     """Load what is asked for when it is first asked for, so that torch is not before."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    file = "groups" if name in ("GroupRule", "parameter_groups") else name.lower()
+    file = _FILES.get(name, name.lower())
     return getattr(importlib.import_module(f"{__name__}.{file}"), name)

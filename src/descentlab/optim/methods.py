@@ -8,14 +8,14 @@ very same run. Free of torch until ``build`` is called, so that plans stay insta
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
 from descentlab.config import Decay, NonNegative, Positive
-from descentlab.errors import ConfigError
+from descentlab.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     import torch
@@ -184,6 +184,56 @@ class EMASignMethod(Method, frozen=True, kw_only=True, tag="emasign"):
         return replace(self, clip_norm="none")  # no positive factor changes a sign
 
 
+class ConstantVarianceMethod(Method, frozen=True, kw_only=True, tag="constant_variance"):
+    """Adam with the variance σ² replaced by a constant, for all tensors or for each."""
+
+    beta: Decay
+    variance: NonNegative
+    """c, in squared units of the clipped gradient."""
+    relative: dict[str, NonNegative] = {}
+    """What multiplies c, by parameter name; empty for 1 everywhere."""
+    bias_correction: bool = True
+
+    def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
+        from descentlab.optim.constant_variance import ConstantVariance
+
+        return ConstantVariance(
+            list(self._split(groups)) if self.relative else groups,
+            lr=self.lr,
+            beta=self.beta,
+            variance=self.variance,
+            bias_correction=self.bias_correction,
+        )
+
+    def _split(self, groups: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Give each parameter a group of its own, with its own constant."""
+        missing = dict(self.relative)
+        for group in groups:
+            for parameter, name in zip(group["params"], group["param_names"], strict=True):
+                if name not in self.relative:
+                    raise ConfigError(f"relative: has no number for the parameter {name}")
+                own = {"params": [parameter], "param_names": [name]}
+                yield {**group, **own, "variance": self.variance * missing.pop(name)}
+        if missing:
+            name = min(missing)
+            raise ConfigError(f"relative.{name}: {nearest(name, set(self.relative) - {*missing})}")
+
+    def canonical(self) -> Method:
+        relative = dict(sorted(self.relative.items()))
+        factors = set(relative.values()) or {1.0}
+        if len(factors) == 1:
+            variance = self.variance * factors.pop()
+            if variance == 0:
+                return SignumMethod(
+                    lr=self.lr,
+                    beta=self.beta,
+                    weight_decay=self.weight_decay,
+                    clip_norm=self.clip_norm,
+                ).canonical()
+            return replace(self, variance=variance, relative={})
+        return replace(self, relative=relative)
+
+
 class SignSGDMethod(Method, frozen=True, kw_only=True, tag="signsgd"):
     """The sign of the gradient, without momentum."""
 
@@ -230,5 +280,13 @@ class SGDMethod(Method, frozen=True, kw_only=True, tag="sgd"):
         return replace(self, dampening=dampening, coordinate_clip=clip)
 
 
-AnyMethod = AdamMethod | RMSpropMethod | SignumMethod | EMASignMethod | SignSGDMethod | SGDMethod
+AnyMethod = (
+    AdamMethod
+    | RMSpropMethod
+    | SignumMethod
+    | EMASignMethod
+    | ConstantVarianceMethod
+    | SignSGDMethod
+    | SGDMethod
+)
 """The methods that a spec may name in ``optimizer.method``."""

@@ -104,7 +104,7 @@ def _literal(node: ast.expr) -> object:
 
 def _own(name: str) -> type:
     """One of descentlab's optimizers, in any case."""
-    by_name = {each.lower(): each for each in optim.__all__ if each[0].isupper()}
+    by_name = {each.lower(): each for each in optim.__all__ if each not in optim.FOR_GROUPS}
     if name.lower() not in by_name:
         raise ConfigError(
             f"descentlab has no optimizer called {name!r}; {nearest(name, by_name.values())}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,11 @@ import pandas as pd
 
 from descentlab.analysis import claims, comparison, figures
 from descentlab.analysis.claims import Finding
+from descentlab.analysis.comparison import Published
 from descentlab.analysis.curves import smoothed_mean, training_curve
 from descentlab.charts import save
 from descentlab.config import canonical_json
-from descentlab.paper.published import TABLE1
-from descentlab.paper.table1 import SCALES, TUNING_SEED, Table1
+from descentlab.paper.contest import TUNING_SEED, Standing
 from descentlab.runs.storage import storage_errors
 from descentlab.runs.store import Store
 
@@ -28,14 +29,25 @@ SMOOTHING = 0.03
 """Half-life of the smoothing of training curves, as a share of the steps."""
 
 
-def write_table1(
-    experiment: Table1,
-    found: Sequence[Finding],
-    store: Store,
-    out: Path,
-    warn: Callable[[str], None],
-) -> str:
-    """Write table1.md, .csv and .json and two figures as SVG and PNG into ``out``.
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What an experiment has to say."""
+
+    name: str
+    """Of its files."""
+    title: str
+    purpose: str
+    """What it can tell at its scale, for people."""
+    standing: Standing
+    findings: Sequence[Finding]
+    published: Mapping[str, Published] = field(default_factory=dict)
+    """The paper's numbers by method."""
+    remarks: Sequence[str] = ()
+    """Paragraphs below the table."""
+
+
+def write(report: Report, store: Store, out: Path, warn: Callable[[str], None]) -> str:
+    """Write the table as Markdown, CSV and JSON and two figures as SVG and PNG into ``out``.
 
     Returns:
         The Markdown: the table, and below it the verdicts.
@@ -43,48 +55,47 @@ def write_table1(
     Raises:
         StorageError: if the folder cannot be written.
     """
-    frame = comparison.table(experiment.contenders, dict(TABLE1))
+    standing, published = report.standing, dict(report.published)
+    frame = comparison.table(standing.contenders, published)
     parts = [
-        f"# Table 1 at scale {experiment.scale}",
-        SCALES[experiment.scale].purpose,
-        comparison.markdown(experiment.contenders, dict(TABLE1)),
+        f"# {report.title}",
+        report.purpose,
+        comparison.markdown(standing.contenders, published),
         LEGEND,
-        claims.markdown(found),
+        *report.remarks,
+        claims.markdown(report.findings),
     ]
     text = "\n\n".join(parts) + "\n"
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-        (out / "table1.md").write_text(text, encoding="utf-8")
-        frame.to_csv(out / "table1.csv", index=False)
-        (out / "table1.json").write_bytes(canonical_json(_as_data(experiment, frame, found)))
-        names = _names_in_figures(experiment)
+        (out / f"{report.name}.md").write_text(text, encoding="utf-8")
+        frame.to_csv(out / f"{report.name}.csv", index=False)
+        (out / f"{report.name}.json").write_bytes(canonical_json(_as_data(report, frame)))
+        names = _names_in_figures(standing)
         order = [names[method] for method in frame["method"] if method in names]
-        trials = _renamed(_tuning_trials(experiment), names)
-        curves = _renamed(_winning_curves(experiment, store, warn), names)
+        trials = _renamed(_tuning_trials(standing), names)
+        curves = _renamed(_winning_curves(standing, store, warn), names)
         by_rate = figures.perplexity_by_learning_rate(trials, order)
         save(by_rate, out / "perplexity-by-learning-rate")
         save(figures.training_curves(curves, order), out / "training-curves")
     return text
 
 
-def _as_data(
-    experiment: Table1, frame: pd.DataFrame, found: Sequence[Finding]
-) -> dict[str, object]:
+def _as_data(report: Report, frame: pd.DataFrame) -> dict[str, object]:
     trials = [
         {
             "method": trial.method,
-            "lr": trial.point[0],
-            "beta": trial.point[1],
+            **trial.point,
             "seed": trial.seed,
             "run_id": trial.run_id,
             "validation_loss": trial.loss if math.isfinite(trial.loss) else "diverged",
         }
-        for trial in experiment.trials
+        for trial in report.standing.trials
     ]
     rows = [
         {name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")
     ]
-    return {"table": rows, "claims": claims.as_records(found), "trials": trials}
+    return {"table": rows, "claims": claims.as_records(report.findings), "trials": trials}
 
 
 def _plain(value: object) -> object:
@@ -94,12 +105,12 @@ def _plain(value: object) -> object:
     return value
 
 
-def _names_in_figures(experiment: Table1) -> dict[str, str]:
+def _names_in_figures(standing: Standing) -> dict[str, str]:
     """What each method's line is called; methods with the same runs share one line."""
-    twins = {each.same_as: each.name for each in experiment.contenders if each.same_as}
+    twins = {each.same_as: each.name for each in standing.contenders if each.same_as}
     return {
         each.name: f"{each.name} = {twins[each.name]}" if each.name in twins else each.name
-        for each in experiment.contenders
+        for each in standing.contenders
         if not each.same_as
     }
 
@@ -109,23 +120,22 @@ def _renamed(frame: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     return kept.assign(method=kept["method"].map(dict(names)))
 
 
-def _tuning_trials(experiment: Table1) -> pd.DataFrame:
+def _tuning_trials(standing: Standing) -> pd.DataFrame:
     rows = [
         {
             "method": trial.method,
-            "lr": trial.point[0],
-            "beta": trial.point[1],
+            "lr": trial.point["lr"],
             "perplexity": float(np.exp(trial.loss)),
         }
-        for trial in experiment.trials
+        for trial in standing.trials
         if trial.seed == TUNING_SEED
     ]
     return pd.DataFrame(rows)
 
 
-def _winning_curves(experiment: Table1, store: Store, warn: Callable[[str], None]) -> pd.DataFrame:
+def _winning_curves(standing: Standing, store: Store, warn: Callable[[str], None]) -> pd.DataFrame:
     parts = []
-    for method, run_ids in experiment.winners.items():
+    for method, run_ids in standing.winners.items():
         curves = [training_curve(store, run_id, warn) for run_id in run_ids]
         if not min(map(len, curves)):
             continue

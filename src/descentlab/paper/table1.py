@@ -1,15 +1,8 @@
-"""Table 1: each method tuned on its own grid, then run with fresh seeds.
-
-Every method gets a grid of learning rates × decays of the same size, on one seed. Where
-the optimum lies on an edge, the grid is extended; afterwards every method gets as many
-trials as the one that had most. The winner of each then runs with seeds that tuning never
-saw, the same for all methods, so that being chosen does not flatter it.
-"""
+"""Table 1: the paper's seven methods, each tuned on its own grid of learning rates and decays."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -20,18 +13,10 @@ from descentlab.analysis.claims import (
     lower_perplexity,
     share_of_gap,
 )
-from descentlab.analysis.comparison import Contender
-from descentlab.config import digest
-from descentlab.errors import ConfigError
-from descentlab.runs.identity import Run
-from descentlab.runs.store import Result, Store
-from descentlab.sweep.study import label, place
-from descentlab.sweep.tuning import Point, Search, shortfalls
-from descentlab.train.plan import Resolver
-
-TUNING_SEED = 0
-FIRST_JUDGING_SEED = 101
-"""Far from the seeds that are tried by hand: the choice of the scale did not see them either."""
+from descentlab.paper.contest import Contest, Design, Entry, Laboratory, Standing
+from descentlab.paper.published import TABLE1
+from descentlab.paper.report import Report
+from descentlab.sweep.tuning import Decays, Geometric
 
 METHODS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
@@ -115,228 +100,37 @@ SCALES: Mapping[str, Scale] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """Runs that can all be trained at once, with what people call each of them."""
-
-    name: str
-    runs: list[Run]
-    labels: Mapping[str, str]
-
-
-Execute = Callable[[Stage], Mapping[str, Result]]
-"""Trains a stage's runs and returns their results by run id."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trial:
-    """One run of the experiment, as the analysis needs it."""
-
-    method: str
-    point: Point
-    seed: int
-    run_id: str
-    loss: float
-    """Final held-out loss in nats, infinite if the run diverged."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table1:
-    """The whole experiment: contenders in the order of ``METHODS``, and every trial."""
-
-    scale: str
-    contenders: list[Contender]
-    trials: list[Trial]
-    winners: Mapping[str, list[str]]
-    """By method, the run ids of the best setting with each fresh seed."""
-
-    def contender(self, name: str) -> Contender:
-        return next(each for each in self.contenders if each.name == name)
-
-
-def judging_seeds(count: int) -> list[int]:
-    """The seeds that judge the winners.
-
-    Raises:
-        ConfigError: for a number below 1.
-    """
-    if count < 1:
-        raise ConfigError(f"seeds: got {count}; at least 1 is needed, 3 give intervals")
-    return list(range(FIRST_JUDGING_SEED, FIRST_JUDGING_SEED + count))
-
-
-class Experiment:
-    """Runs Table 1 at one scale.
-
-    Args:
-        scale: one of ``SCALES``.
-        seeds: the fresh seeds that each winner runs with, from ``judging_seeds``.
-        store: gets a study for every stage.
-        resolve: turns settings into runs.
-        execute: trains them.
-        warn: shows the user one line.
-    """
-
-    def __init__(
-        self,
-        *,
-        scale: str,
-        seeds: Sequence[int],
-        store: Store,
-        resolve: Resolver,
-        execute: Execute,
-        warn: Callable[[str], None],
-    ) -> None:
-        self._scale_name = scale
-        self._scale = SCALES[scale]
-        self._seeds = list(seeds)
-        self._store = store
-        self._resolve = resolve
-        self._execute = execute
-        self._warn = warn
-        self._trials: list[Trial] = []
-        self._searches = {
-            name: Search(lrs=list(lrs), betas=list(betas))
-            for name, (lrs, betas) in self._scale.grids.items()
-        }
-
-    def run(self) -> Table1:
-        """Tune, extend, even out, and run the winners with fresh seeds."""
-        self._tune()
-        asked = {
-            name: [(search.best, seed) for seed in self._seeds]
-            for name, search in self._searches.items()
-        }
-        trials = self._train("seeds", asked)
-        winners = {
-            name: [trial.run_id for trial in trials if trial.method == name] for name in METHODS
-        }
-        return Table1(
-            scale=self._scale_name,
-            contenders=[self._contender(name, winners) for name in METHODS],
-            trials=self._trials,
-            winners=winners,
+def design(scale: str) -> Design:
+    """The contest at one of ``SCALES``."""
+    chosen = SCALES[scale]
+    entries = {
+        name: Entry(
+            optimizer=METHODS[name],
+            axes=(Geometric("lr", list(lrs)), Decays("beta", list(betas))),
         )
-
-    def _tune(self) -> None:
-        self._trial("grid", {name: search.start() for name, search in self._searches.items()})
-        while extensions := self._extensions():
-            self._trial("extension", extensions)
-        lacking = shortfalls(list(self._searches.values()))
-        refinements = {
-            name: search.refinement(count)
-            for (name, search), count in zip(self._searches.items(), lacking, strict=True)
-        }
-        self._trial("refinement", refinements)
-
-    def _extensions(self) -> dict[str, list[Point]]:
-        extensions = {}
-        for name, search in self._searches.items():
-            edges = ", ".join(search.edges())
-            best = label(dict(zip(("lr", "β"), search.best, strict=True)))
-            if points := search.extension():
-                self._warn(
-                    f"{name}: its best setting ({best}) lies on an edge of its grid ({edges}); "
-                    f"extending the grid there by {len(points)} trials"
-                )
-                extensions[name] = points
-        return extensions
-
-    def _trial(self, stage: str, points: Mapping[str, list[Point]]) -> None:
-        """Train points on the tuning seed and let each search see its own scores."""
-        asked = {
-            name: [(point, TUNING_SEED) for point in chosen] for name, chosen in points.items()
-        }
-        trials = self._train(stage, asked)
-        for name, search in self._searches.items():
-            search.observe({each.point: each.loss for each in trials if each.method == name})
-
-    def _train(self, stage: str, asked: Mapping[str, Sequence[tuple[Point, int]]]) -> list[Trial]:
-        planned: list[tuple[str, Point, int, Run]] = []
-        labels: dict[str, str] = {}
-        for name, chosen in asked.items():
-            for point, seed in chosen:
-                run = self._resolve(self._settings(name, point, seed), f"table1, {name}")
-                planned.append((name, point, seed, run))
-                labels.setdefault(
-                    run.run_id, f"{name} {label({'lr': point[0], 'β': point[1], 'seed': seed})}"
-                )
-        if not planned:
-            return []
-        self._register(stage, planned)
-        runs = list({run.run_id: run for *_, run in planned}.values())
-        results = self._execute(Stage(name=stage, runs=runs, labels=labels))
-        trials = [
-            Trial(
-                method=name,
-                point=point,
-                seed=seed,
-                run_id=run.run_id,
-                loss=loss_of(results[run.run_id]),
-            )
-            for name, point, seed, run in planned
-        ]
-        self._trials += trials
-        return trials
-
-    def _settings(self, name: str, point: Point, seed: int) -> dict[str, Any]:
-        lr, beta = point
-        return place(
-            {**self._scale.run, "optimizer": METHODS[name]},
-            {"optimizer.lr": lr, "optimizer.beta": beta, "seed": seed},
-        )
-
-    def _register(self, stage: str, planned: Sequence[tuple[str, Point, int, Run]]) -> None:
-        content = {
-            "experiment": "table1",
-            "scale": self._scale_name,
-            "stage": stage,
-            "runs": [
-                {"method": name, "lr": lr, "beta": beta, "seed": seed, "run_id": run.run_id}
-                for name, (lr, beta), seed, run in planned
-            ],
-        }
-        self._store.register_study(
-            f"table1-{self._scale_name}-{stage}-{digest(content)[:8]}", content
-        )
-
-    def _contender(self, name: str, winners: Mapping[str, list[str]]) -> Contender:
-        search = self._searches[name]
-        lr, beta = search.best
-        mine = [trial for trial in self._trials if trial.method == name]
-        if edges := search.edges():
-            self._warn(f"{name}: its best setting still lies on an edge ({', '.join(edges)})")
-        return Contender(
-            name=name,
-            lr=lr,
-            beta=beta,
-            losses=[trial.loss for trial in mine if trial.seed != TUNING_SEED],
-            trials=len(search.scores),
-            diverged=sum(math.isinf(trial.loss) for trial in mine),
-            runs=len(mine),
-            edges=edges,
-            same_as=_twin(name, winners),
-        )
+        for name, (lrs, betas) in chosen.grids.items()
+    }
+    return Design(name=f"table1-{scale}", run=chosen.run, entries=entries)
 
 
-def _twin(name: str, winners: Mapping[str, list[str]]) -> str | None:
-    """The earlier method whose winning runs are the very same runs, if one's are."""
-    first = next(other for other in winners if winners[other] == winners[name])
-    return None if first == name else first
+def run(scale: str, laboratory: Laboratory) -> Report:
+    """Hold the contest."""
+    standing = Contest(design(scale), laboratory).run()
+    return Report(
+        name="table1",
+        title=f"Table 1 at scale {scale}",
+        purpose=SCALES[scale].purpose,
+        standing=standing,
+        findings=findings(standing),
+        published=TABLE1,
+    )
 
 
-def loss_of(result: Result) -> float:
-    """Final held-out loss, infinite for a diverged run, so that it ranks worst."""
-    if result.outcome == "diverged" or result.validation_loss is None:
-        return math.inf
-    return result.validation_loss
-
-
-def findings(experiment: Table1) -> list[Finding]:
+def findings(standing: Standing) -> list[Finding]:
     """The paper's claims about Table 1, judged by our runs."""
-    adam, signum = experiment.contender("adam"), experiment.contender("signum")
-    rmsprop, emasign = experiment.contender("rmsprop"), experiment.contender("emasign")
-    sgd = experiment.contender("sgd")
+    adam, signum = standing.contender("adam"), standing.contender("signum")
+    rmsprop, emasign = standing.contender("rmsprop"), standing.contender("emasign")
+    sgd = standing.contender("sgd")
     return [
         lower_perplexity("adam below signum", adam, signum),
         lower_perplexity("signum below rmsprop", signum, rmsprop),

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from descentlab.errors import ConfigError, nearest
 from descentlab.optim.adam import AdamState, VarianceState, adam, adam_variance
+from descentlab.optim.constant_variance import MeanState, constant_variance
 from descentlab.optim.emasign import emasign
 from descentlab.optim.rmsprop import RMSpropState, rmsprop
 from descentlab.optim.rule import Hyper, Momentum, Rule, Stateless
 from descentlab.optim.sgd import remembers_nothing, sgd
 from descentlab.optim.signsgd import signsgd
 from descentlab.optim.signum import signum
-from descentlab.quadratic.constant_variance import constant_variance
 
 EPS = 1e-8
 """Adam's ε: far below every gradient here, it only keeps 0/0 away."""
@@ -47,7 +47,8 @@ def _signum(beta: Hyper, constant: Hyper) -> Rule:
 
 
 def _constant_variance(beta: Hyper, constant: Hyper) -> Rule:
-    return Rule(constant_variance, Momentum, {"beta": beta, "variance": constant})
+    hypers = {"beta": beta, "variance": constant, "bias_correction": False}
+    return Rule(constant_variance, MeanState, hypers)
 
 
 def _emasign(beta: Hyper, constant: Hyper) -> Rule:

@@ -5,21 +5,75 @@ extended there, at most twice. Searches that needed fewer trials then get as man
 spent at half steps around their best point, so that no method is tuned more than
 another.
 
-Points are ``(learning rate, decay)``. Learning rates lie on a geometric axis; decays on
-one that is geometric in ``1−β``, which ends at β=0.
+A point has one value on each axis. Learning rates lie on a geometric axis; decays on one
+that is geometric in ``1−β``, which ends at β=0.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-Point = tuple[float, float]
-"""A learning rate and a decay β."""
+Point = tuple[float, ...]
+"""A value on each axis of a search."""
 
 MAX_EXTENSIONS = 2
+
+
+@dataclass
+class Axis(ABC):
+    """A setting that is tuned, and the values that the grid gives it, in rising order."""
+
+    name: str
+    values: list[float]
+
+    @abstractmethod
+    def shifted(self, value: float, steps: float) -> float:
+        """The value so many steps of the axis further up; fractions of steps are allowed."""
+
+    @abstractmethod
+    def beyond(self, *, up: bool) -> float:
+        """The value one step beyond an end of the grid."""
+
+    def ends_at(self, value: float) -> bool:
+        """Whether nothing lies below a value."""
+        return False
+
+    def close(self, one: float, other: float) -> bool:
+        """Whether two values are the same but for rounding."""
+        return math.isclose(one, other, rel_tol=1e-3)
+
+
+@dataclass
+class Geometric(Axis):
+    """Each value is a fixed ratio above the one before."""
+
+    def shifted(self, value: float, steps: float) -> float:
+        return rounded(value * (self.values[1] / self.values[0]) ** steps)
+
+    def beyond(self, *, up: bool) -> float:
+        last, inner = (self.values[-1], self.values[-2]) if up else self.values[:2]
+        return last**2 / inner
+
+
+@dataclass
+class Decays(Axis):
+    """Decays β of a moving average; ``1−β`` halves from one to the next."""
+
+    def shifted(self, value: float, steps: float) -> float:
+        return nearer_zero(value, -steps)
+
+    def beyond(self, *, up: bool) -> float:
+        return nearer_zero(self.values[-1 if up else 0], -1.0 if up else 1.0)
+
+    def ends_at(self, value: float) -> bool:
+        return value <= 0
+
+    def close(self, one: float, other: float) -> bool:
+        return math.isclose(1 - one, 1 - other, rel_tol=1e-3)
 
 
 @dataclass
@@ -30,19 +84,17 @@ class Search:
     empty; then run ``refinement(count)`` for the trials that others had more.
 
     Args:
-        lrs: learning rates of the grid, each a fixed ratio above the one before.
-        betas: decays of the grid, ``1−β`` halving from one to the next.
+        axes: of the grid.
     """
 
-    lrs: list[float]
-    betas: list[float]
+    axes: Sequence[Axis]
     scores: dict[Point, float] = field(default_factory=dict)
     """Final loss of every trial; infinite where it diverged."""
     extensions: int = 0
 
     def start(self) -> list[Point]:
         """The points of the grid."""
-        return list(itertools.product(self.lrs, self.betas))
+        return list(itertools.product(*(axis.values for axis in self.axes)))
 
     def observe(self, scores: Mapping[Point, float]) -> None:
         """Take in the scores of trials."""
@@ -50,72 +102,70 @@ class Search:
 
     @property
     def best(self) -> Point:
-        """The trial with the lowest score; of equals, the one with the lower rate and decay."""
+        """The trial with the lowest score; of equals, the one with the lower values."""
         return min(self.scores, key=lambda point: (self.scores[point], point))
 
+    @property
+    def best_by_name(self) -> dict[str, float]:
+        """The best point's value on each axis."""
+        return {axis.name: value for axis, value in zip(self.axes, self.best, strict=True)}
+
     def edges(self) -> list[str]:
-        """Where the best point touches the end of what was tried: ``low lr``, ``high β``, …
+        """Where the best point touches the end of what was tried: ``low lr``, ``high beta``, …
 
         β=0 is no edge, since no decay lies beyond it.
         """
-        lr, beta = self.best
-        touched = {
-            "low lr": lr <= min(self.lrs),
-            "high lr": lr >= max(self.lrs),
-            "low β": beta <= min(self.betas) and beta > 0,
-            "high β": beta >= max(self.betas),
-        }
-        return [edge for edge, touches in touched.items() if touches]
+        return [f"{'high' if up else 'low'} {axis.name}" for axis, up in self._edges()]
+
+    def _edges(self) -> list[tuple[Axis, bool]]:
+        touched: list[tuple[Axis, bool]] = []
+        for axis, value in zip(self.axes, self.best, strict=True):
+            if value <= min(axis.values) and not axis.ends_at(value):
+                touched.append((axis, False))
+            if value >= max(axis.values):
+                touched.append((axis, True))
+        return touched
 
     def extension(self) -> list[Point]:
         """New points beyond each edge that the best touches; none once it lies inside.
 
         Each call that returns points counts as one of at most ``MAX_EXTENSIONS``.
         """
-        edges = self.edges()
+        edges = self._edges()
         if not edges or self.extensions == MAX_EXTENSIONS:
             return []
         self.extensions += 1
-        for edge in edges:
-            self._widen(edge)
+        for axis, up in edges:
+            axis.values.insert(len(axis.values) if up else 0, axis.beyond(up=up))
         return [point for point in self.start() if point not in self.scores]
 
-    def _widen(self, edge: str) -> None:
-        if edge == "low lr":
-            self.lrs.insert(0, self.lrs[0] ** 2 / self.lrs[1])
-        elif edge == "high lr":
-            self.lrs.append(self.lrs[-1] ** 2 / self.lrs[-2])
-        elif edge == "low β":
-            self.betas.insert(0, nearer_zero(self.betas[0], 1.0))
-        else:
-            self.betas.append(nearer_zero(self.betas[-1], -1.0))
-
     def refinement(self, count: int) -> list[Point]:
-        """``count`` new points nearest to the best, at half steps of both axes."""
-        lr, beta = self.best
-        ratio = self.lrs[1] / self.lrs[0]
-        reach = 1 + math.isqrt(count + len(self.scores))
+        """``count`` new points nearest to the best, at half steps of all axes."""
+        dimensions = len(self.axes)
+        reach = 1 + math.ceil((count + len(self.scores)) ** (1 / dimensions))
         steps = sorted(
-            itertools.product(range(-reach, reach + 1), repeat=2),
-            key=lambda step: (step[0] ** 2 + step[1] ** 2, step),
+            itertools.product(range(-reach, reach + 1), repeat=dimensions),
+            key=lambda step: (sum(each**2 for each in step), step),
         )
         found: list[Point] = []
-        for lr_half_steps, beta_half_steps in steps:
-            point = (
-                rounded(lr * ratio ** (lr_half_steps / 2)),
-                nearer_zero(beta, beta_half_steps / 2),
+        for half_steps in steps:
+            if len(found) == count:
+                break
+            point = tuple(
+                axis.shifted(value, each / 2)
+                for axis, value, each in zip(self.axes, self.best, half_steps, strict=True)
             )
             if point not in found and not self._tried(point):
                 found.append(point)
-            if len(found) == count:
-                break
         return found
 
     def _tried(self, point: Point) -> bool:
         return any(
-            math.isclose(point[0], lr, rel_tol=1e-3)
-            and math.isclose(1 - point[1], 1 - beta, rel_tol=1e-3)
-            for lr, beta in self.scores
+            all(
+                axis.close(one, other)
+                for axis, one, other in zip(self.axes, point, known, strict=True)
+            )
+            for known in self.scores
         )
 
 

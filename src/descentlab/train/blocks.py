@@ -34,6 +34,11 @@ def block_of(name: str) -> str:
     return "other"
 
 
+def by_parameter(model: nn.Module) -> dict[str, list[nn.Parameter]]:
+    """Return each trained parameter as a block of its own, by its first name."""
+    return {name: [each] for name, each in model.named_parameters() if each.requires_grad}
+
+
 def by_block(model: nn.Module) -> dict[str, list[nn.Parameter]]:
     """Return the trained parameters of each block that has some, in the model's order.
 

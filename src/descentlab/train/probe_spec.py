@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,6 +16,8 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     every: PositiveInt = 20
     """Steps between looks at the optimizer's state and direction; one costs half a step or less."""
+    by: Literal["block", "parameter"] = "block"
+    """Whether the parameters of a kind are looked at together, or each alone."""
     noise_batches: NonNegativeInt = 0
     """Batches to measure the gradient's variance over, 2 or more; 0 measures nothing."""
     noise_every: PositiveInt = 200
@@ -50,8 +52,10 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         {'every': 20, 'noise': None, 'shadows': []}
         """
         noise = {"batches": self.noise_batches, "every": self.noise_every}
-        return {
+        settings = {
             "every": self.every,
             "noise": noise if self.noise_batches else None,
             "shadows": [msgspec.to_builtins(each.canonical()) for each in self.shadows],
         }
+        # Left out where it is what it always was, so that ids stay as they were.
+        return settings | ({"by": self.by} if self.by != "block" else {})

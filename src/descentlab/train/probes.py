@@ -48,7 +48,7 @@ from descentlab.data.prepare import PreparedData
 from descentlab.optim.methods import Limit
 from descentlab.optim.optimizer import RuleOptimizer
 from descentlab.runs.records import Value
-from descentlab.train.blocks import by_block
+from descentlab.train.blocks import by_block, by_parameter
 from descentlab.train.noise import (
     LeaveGradient,
     check_rows,
@@ -94,7 +94,7 @@ class Probes:
         self._record = record
         # An equal run may be spelt with a clipping that changes nothing.
         self._limit: Limit = spec.optimizer.canonical().clip_norm
-        members = by_block(model)
+        members = by_block(model) if self._spec.by == "block" else by_parameter(model)
         self._parameters = [each for block in members.values() for each in block]
         self._blocks = {name: Block(name, block, spec.seed) for name, block in members.items()}
         shadows = [Shadow(method, self._parameters) for method in self._spec.shadows]

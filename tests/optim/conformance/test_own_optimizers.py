@@ -18,6 +18,14 @@ CASES = [
 ]
 
 
+def test_a_constant_variance_fails_nothing():
+    """Its rule is of our own making, so none is claimed."""
+    outcomes = list(check_optimizer(optim.ConstantVariance, {}, {"decay": "decoupled"}))
+    assert [each for each in outcomes if each.verdict == "fail"] == []
+    passed = {each.check for each in outcomes if each.verdict == "pass"}
+    assert {"implementations", "weight-decay", "resume-bfloat16"} <= passed
+
+
 @pytest.mark.parametrize(("name", "settings"), CASES, ids=lambda each: str(each))
 def test_an_optimizer_of_ours_fails_nothing_and_follows_its_rule(name, settings):
     outcomes = list(check_optimizer(getattr(optim, name), settings, {"decay": "decoupled"}))

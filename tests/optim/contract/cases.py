@@ -1,4 +1,4 @@
-"""The six optimizers with settings that between them reach every branch of every rule."""
+"""The optimizers with settings that between them reach every branch of every rule."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from descentlab.optim import SGD, Adam, EMASign, RMSprop, SignSGD, Signum
+from descentlab.optim import SGD, Adam, ConstantVariance, EMASign, RMSprop, SignSGD, Signum
 
 IMPLEMENTATIONS = ("reference", "foreach", "compiled")
-OPTIMIZERS = (Adam, RMSprop, Signum, EMASign, SignSGD, SGD)
+OPTIMIZERS = (Adam, RMSprop, Signum, ConstantVariance, EMASign, SignSGD, SGD)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Case:
     @property
     def rootless(self) -> bool:
         """Whether only operations that IEEE 754 rounds correctly are used."""
-        return self.kind not in (Adam, RMSprop)
+        return self.kind not in (Adam, RMSprop, ConstantVariance)
 
 
 UNCORRECTED = {"bias_correction": False}
@@ -66,6 +66,10 @@ OWN: dict[type[Any], dict[str, dict[str, Any]]] = {
         "clipped": {"coordinate_clip": 0.5, "init": "gradient", "eps": 0.1},
         "no_momentum": {"beta": 0.0},
     },
+    ConstantVariance: {
+        "large": {"variance": 1.0, "beta": 0.8, **UNCORRECTED},
+        "from_gradient": {"variance": 1e-4, **UNCORRECTED, "init": "gradient"},
+    },
     EMASign: {"from_gradient": {"init": "gradient"}, "no_momentum": {"beta": 0.0}},
     SignSGD: {},
     SGD: {
@@ -88,6 +92,7 @@ MAIN = [
     Case("AdamVariance", Adam, {"form": "variance", "beta": 0.9, "weight_decay": 0.1}),
     Case("RMSprop", RMSprop, {"alpha": 0.9, "weight_decay": 0.1}),
     Case("Signum", Signum, {"beta": 0.9, "weight_decay": 0.1}),
+    Case("ConstantVariance", ConstantVariance, {"variance": 1e-4, "weight_decay": 0.1}),
     Case("EMASign", EMASign, {"beta": 0.9, "weight_decay": 0.1}),
     Case("SignSGD", SignSGD, {"weight_decay": 0.1}),
     Case("SGD", SGD, {"momentum": 0.9, "weight_decay": 0.1}),

@@ -41,6 +41,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "Adam": {"beta": 0.95, "eps": 1e-8, "init": "zero"},
     "RMSprop": {"alpha": 0.95, "eps": 1e-8, "init": "zero"},
     "Signum": {"beta": 0.95, "eps": 0.0, "init": "zero"},
+    "ConstantVariance": {"beta": 0.95, "variance": 1e-8, "init": "zero"},
     "EMASign": {"beta": 0.95, "init": "zero"},
     "SignSGD": {},
     "SGD": {"momentum": 0.0, "init": "gradient"},
@@ -85,6 +86,12 @@ def signum(g: Array, k: int, memory: dict[str, Array], s: dict[str, Any]) -> Arr
     return np.sign(m) if s["eps"] == 0 else m / (np.abs(m) + s["eps"])
 
 
+def constant_variance(g: Array, k: int, memory: dict[str, Array], s: dict[str, Any]) -> Array:
+    averaged("m", g, k, s["beta"], memory, s["init"])
+    m = memory["m"] / (1 - s["beta"] ** k if s.get("bias_correction", True) else 1.0)
+    return m / np.sqrt(m**2 + s["variance"])
+
+
 def emasign(g: Array, k: int, memory: dict[str, Array], s: dict[str, Any]) -> Array:
     averaged("m", np.sign(g), k, s["beta"], memory, s["init"])
     return memory["m"]
@@ -112,6 +119,7 @@ DIRECTIONS = {
     "Adam": adam,
     "RMSprop": rmsprop,
     "Signum": signum,
+    "ConstantVariance": constant_variance,
     "EMASign": emasign,
     "SignSGD": signsgd,
     "SGD": sgd,

@@ -22,13 +22,14 @@ from optim.contract.cases import (
 from torch import nn
 
 from descentlab.errors import ConfigError
-from descentlab.optim import SGD, Adam, EMASign, RMSprop, SignSGD, Signum
+from descentlab.optim import SGD, Adam, ConstantVariance, EMASign, RMSprop, SignSGD, Signum
 from descentlab.optim.methods import Implementation
 
 OWN: dict[type[Any], dict[str, Any]] = {
     Adam: {"betas": (0.5, 0.7), "eps": 0.1, "eps_at": "inside"},
     RMSprop: {"alpha": 0.5, "eps": 0.1, "bias_correction": False, "init": "gradient"},
     Signum: {"beta": 0.5, "eps": 0.1, "coordinate_clip": 0.3},
+    ConstantVariance: {"beta": 0.5, "variance": 0.1, "bias_correction": False},
     EMASign: {"beta": 0.5, "init": "gradient"},
     SignSGD: {"decoupled_weight_decay": False},
     SGD: {"momentum": 0.5, "dampening": 0.1, "nesterov": True},
@@ -106,6 +107,7 @@ WRONG: dict[type[Any], list[tuple[dict[str, Any], str]]] = {
     Adam: [({"betas": (0.9, 1.0)}, DECAY), ({"betas": (-0.1, 0.9)}, DECAY), ({"eps": NAN}, SIZE)],
     RMSprop: [({"alpha": 1.0}, DECAY), ({"eps": -1e-8}, SIZE)],
     Signum: [({"beta": 1.5}, DECAY), ({"coordinate_clip": -1.0}, SIZE), ({"eps": INF}, SIZE)],
+    ConstantVariance: [({"beta": -0.5}, DECAY), ({"variance": -1e-8}, SIZE)],
     EMASign: [({"beta": NAN}, DECAY)],
     SignSGD: [],
     SGD: [({"momentum": 1.0}, DECAY), ({"dampening": -0.5}, SIZE), ({"dampening": INF}, SIZE)],
@@ -173,6 +175,8 @@ def test_what_lies_outside_its_range_is_refused_wherever_it_stands(
         (Adam, {"eps_at": "insde"}, "inside"),
         (RMSprop, {"alpha": None}, "alpha"),
         (RMSprop, {"init": "gradient"}, "bias_correction"),
+        (ConstantVariance, {"variance": None}, "variance"),
+        (ConstantVariance, {"init": "gradient"}, "bias_correction"),
         (Signum, {"init": "ones"}, "init"),
         (SGD, {"momentum": None}, "momentum"),
         (SGD, {"lr": None}, "lr"),

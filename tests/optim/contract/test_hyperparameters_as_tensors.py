@@ -22,7 +22,7 @@ from optim.contract.cases import (
 from torch import Tensor, nn
 
 from descentlab.errors import ConfigError
-from descentlab.optim import SGD, Adam, EMASign, RMSprop, SignSGD, Signum
+from descentlab.optim import SGD, Adam, ConstantVariance, EMASign, RMSprop, SignSGD, Signum
 from descentlab.optim.methods import Implementation
 
 REPLICAS = 3
@@ -37,6 +37,7 @@ VALUES: dict[type[Any], dict[str, list[float]]] = {
     Adam: {**SHARED, "beta": DECAYS, "eps": EPSILONS},
     RMSprop: {**SHARED, "alpha": DECAYS, "eps": EPSILONS},
     Signum: {**SHARED, "beta": DECAYS, "eps": EPSILONS, "coordinate_clip": LIMITS},
+    ConstantVariance: {**SHARED, "beta": DECAYS, "variance": EPSILONS},
     EMASign: {**SHARED, "beta": DECAYS},
     SignSGD: SHARED,
     SGD: {
@@ -50,6 +51,7 @@ VARIANTS: dict[type[Any], dict[str, dict[str, Any]]] = {
     Adam: {"variance": {"form": "variance"}, "inside": {"eps_at": "inside"}},
     RMSprop: {"beside": {"eps_at": "uncorrected"}},
     Signum: {"from_gradient": {"init": "gradient"}},
+    ConstantVariance: {"uncorrected": {"bias_correction": False}},
     EMASign: {"from_gradient": {"init": "gradient"}},
     SignSGD: {"coupled": {"decoupled_weight_decay": False}},
     SGD: {"nesterov": {"nesterov": True}, "from_zero": {"init": "zero"}},

@@ -24,7 +24,7 @@ from optim.contract.cases import (
 from torch import nn
 
 from descentlab.errors import ConfigError
-from descentlab.optim import SGD, Adam, EMASign, RMSprop, SignSGD, Signum
+from descentlab.optim import SGD, Adam, ConstantVariance, EMASign, RMSprop, SignSGD, Signum
 from descentlab.optim.methods import Implementation
 
 TYPES = (torch.bfloat16, torch.float32, torch.float64, torch.float16)
@@ -85,6 +85,7 @@ def test_state_is_wide_under_torchs_names_with_numbers_for_keys(kind: type[Any])
         Adam: {"exp_avg", "exp_avg_sq", "step"},
         RMSprop: {"square_avg", "step"},
         Signum: {"exp_avg"},
+        ConstantVariance: {"exp_avg", "step"},
         EMASign: {"exp_avg"},
         SignSGD: set(),
         SGD: {"momentum_buffer"},
