@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import ClassVar
 
 
 class DescentError(Exception):
     """An error to show as one line, without a traceback."""
 
-    exit_code: ClassVar[int]
+    exit_code: int
 
 
 class ConfigError(DescentError, ValueError):
@@ -54,7 +53,7 @@ class FailedRuns(DescentError):
 
 
 class NonConforming(DescentError):
-    """An optimizer that failed checks of the conformance kit."""
+    """An optimizer that failed checks, or a run that did not resume to the same bits."""
 
     exit_code = 8
 
@@ -70,10 +69,17 @@ class Interrupted(DescentError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.signal_number = signal_number
+        self.exit_code = 128 + signal_number
 
-    @property
-    def exit_code(self) -> int:  # pyright: ignore[reportIncompatibleVariableOverride] known only when raised
-        return 128 + self.signal_number
+
+class Preempted(Interrupted):
+    """A run that a signal stopped after its state was saved: start it again and it goes on."""
+
+    exit_code = 75
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message, signal_number)
+        self.exit_code = Preempted.exit_code
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

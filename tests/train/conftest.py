@@ -98,7 +98,7 @@ def run(data: PreparedData) -> Callable[[RunSpec], Trained]:
             Observer(
                 metrics=records.append,
                 timing=lambda record: None,
-                boundary=lambda: None,
+                boundary=lambda training: None,
                 probes=probes.append,
             ),
         )

@@ -184,7 +184,7 @@ def test_boundary_comes_before_each_step_and_can_stop_the_run(
 ) -> None:
     records: list[Any] = []
 
-    def boundary() -> None:
+    def boundary(training: object) -> None:
         if len(records) == 3:
             raise InterruptedError
 

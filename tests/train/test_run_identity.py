@@ -65,7 +65,18 @@ TOKENS = {
     )
 }
 """The tokens' own hash stands for these."""
-HOW = {"execution.device", "execution.threads", "execution.micro_batch"}
+HOW = {
+    f"execution.{name}"
+    for name in (
+        "device",
+        "threads",
+        "micro_batch",
+        "checkpoint_every",
+        "checkpoint_minutes",
+        "final_checkpoint",
+        "resume",
+    )
+}
 
 SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "one beta": (

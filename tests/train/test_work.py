@@ -92,7 +92,14 @@ def test_environment_is_on_record_before_the_first_step(store: Store, registered
 
 
 @pytest.mark.parametrize(
-    ("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["TERM", "INT"]
+    ("number", "exit_code"),
+    [
+        (signal.SIGTERM, 75),
+        (signal.SIGUSR1, 75),
+        (signal.SIGUSR2, 75),
+        (signal.SIGINT, 130),
+    ],
+    ids=["TERM", "USR1", "USR2", "INT"],
 )
 def test_a_signal_stops_the_run_between_two_steps(
     number: signal.Signals, exit_code: int, store: Store, registered: Run
@@ -132,14 +139,17 @@ def test_a_second_signal_is_not_held_back(store: Store, registered: Run) -> None
     assert afterwards in (outside, signal.SIG_DFL)
 
 
-def test_a_stopped_run_starts_again_and_comes_to_the_same_end(
+def test_a_stopped_run_goes_on_and_comes_to_the_same_end(
     store: Store, registered: Run, tiny: Make, run: Callable[[RunSpec], Any]
 ) -> None:
     with pytest.raises(Interrupted):
         train_in_store(store, registered, lambda *step: os.kill(os.getpid(), signal.SIGTERM))
-    result = train_in_store(store, registered)
+    seen: list[int] = []
+    result = train_in_store(store, registered, lambda step, steps, loss: seen.append(step))
     assert result.generation == 2
+    assert seen == [2, 3, 4, 5, 6]
     assert step_records(store, registered, attempt=2) == run(tiny()).steps
+    assert list(store.folder(registered.run_id).path.rglob("step-*")) == []
 
 
 def test_signal_handlers_are_put_back_after_a_run(store: Store, registered: Run) -> None:

@@ -13,6 +13,7 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    certify,
     check_optimizer,
     cost_card,
     filters,
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "runs": runs.runs,
     "show": runs.show,
     "probes": probes.probes,
+    "certify": certify.certify,
     "check-optimizer": check_optimizer.check_optimizer,
     "cost-card": cost_card.cost_card,
     "filters": filters.filters,
@@ -48,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 ok, 1 a bug, 2 usage or settings, 3 data, 4 storage, 5 corrupt, 6 busy, 7 sweep with
-    failed runs, 8 an optimizer that failed checks, 130 and 143 stopped by INT and TERM.
+    failed runs, 8 an optimizer or a resumption that failed checks, 75 a run stopped
+    by a signal with its state saved, 130 and 143 stopped by INT and TERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if list(arguments) == ["--version"]:

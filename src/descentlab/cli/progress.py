@@ -130,6 +130,7 @@ class RunDisplay:
         self._title = title
         self._screen = screen
         self._began = time.monotonic()
+        self._resumed_after: int | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -144,7 +145,10 @@ class RunDisplay:
 
     def show(self, step: int, steps: int, loss: float) -> None:
         """Say that a step was made."""
-        left = (time.monotonic() - self._began) / step * (steps - step)
+        if self._resumed_after is None:
+            self._resumed_after = step - 1
+        seconds = (time.monotonic() - self._began) / (step - self._resumed_after)
+        left = seconds * (steps - step)
         line = f"step {step}/{steps}, loss {loss:.4f}, {duration(left)} left"
         bar = Table.grid(padding=(0, 1))
         share = ProgressBar(total=steps, completed=step, width=30)

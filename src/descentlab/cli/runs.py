@@ -85,9 +85,12 @@ def outcome(status: Status) -> str:
     if result is None:
         return status.state + (f" ({status.reason})" if status.reason else "")
     if result.validation_loss is None:
-        return f"done (diverged at step {result.diverged_at})"
+        why = f": {result.reason}" if result.reason else ""
+        return f"done (diverged at step {result.diverged_at}{why})"
     perplexity = math.exp(result.validation_loss)
-    return f"done, perplexity {perplexity:.2f} after {result.tokens:,} tokens"
+    exact = result.inexact_since is None
+    remark = "" if exact else f" (inexact since step {result.inexact_since})"
+    return f"done, perplexity {perplexity:.2f} after {result.tokens:,} tokens{remark}"
 
 
 def describe(run: Run) -> str:

@@ -35,3 +35,20 @@ def like(parameter: Any, part: Tensor) -> Tensor:
         shape=parameter.shape,
         stride=parameter.stride(),
     )
+
+
+def whole(tensor: Any) -> Tensor:
+    """Return all of a sharded tensor, a plain one as it is; every process must call it."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def placed_like(parameter: Any, tensor: Tensor) -> Tensor:
+    """Return a whole tensor, the same in every process, sharded as a parameter is.
+
+    What has another shape than the parameter, such as a count of steps, stays as it is.
+    """
+    if not hasattr(parameter, "to_local") or tensor.shape != parameter.shape:
+        return tensor
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(tensor, parameter.device_mesh, parameter.placements)

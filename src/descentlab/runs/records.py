@@ -41,6 +41,15 @@ class RecordWriter:
             if os.write(self._file, line) != len(line):
                 raise OSError(28, "disk full")
 
+    def flush(self) -> None:
+        """Make the records so far durable.
+
+        Raises:
+            StorageError: if the disk refuses.
+        """
+        with storage_errors(self.path):
+            os.fsync(self._file)
+
     def close(self) -> None:
         with storage_errors(self.path):
             os.fsync(self._file)

@@ -68,15 +68,15 @@ def publish(path: Path, content: bytes, *, aside: Path) -> bool:
                 os.link(unfinished, path)
             except FileExistsError:
                 return False
-            _flush_folder(path.parent)
+            flush(path.parent)
             return True
         finally:
             unfinished.unlink(missing_ok=True)
 
 
-def _flush_folder(folder: Path) -> None:
-    """Make the folder's entries durable."""
-    handle = os.open(folder, os.O_RDONLY)
+def flush(path: Path) -> None:
+    """Make a file's content durable, or a folder's entries."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -4,12 +4,14 @@
     runs/<run_id>/spec.json, done.json
     runs/<run_id>/attempt-<generation>/ metrics.jsonl  timing.jsonl  log.txt  environment.json
                                         probes.jsonl if the run has probes
+                                        checkpoints/step-<updates made>/
 
 All paths of a run come from ``RunFolder``. Readers never write.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -42,6 +44,10 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     steps: int
     tokens: int
     diverged_at: int | None = None
+    reason: str | None = None
+    """What was not finite, after divergence."""
+    inexact_since: int | None = None
+    """The step after which the run went on with another build, machine or thread count."""
     validation_loss: float | None = None
     """Mean cross-entropy of the held-out tokens in nats; None after divergence."""
     schema: int = SCHEMA
@@ -85,6 +91,10 @@ class Attempt:
     @property
     def probes(self) -> Path:
         return self.path / "probes.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
 
     @property
     def log(self) -> Path:
@@ -250,7 +260,7 @@ class Store:
         for leftover in self.aside.iterdir():
             with suppress(FileNotFoundError):  # another process has finished with it
                 if time.time() - leftover.stat().st_mtime > OLD:
-                    leftover.unlink()
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     def folder(self, run_id: str) -> RunFolder:
         return RunFolder(self._runs / run_id, self.aside)
@@ -297,6 +307,10 @@ class Store:
     def generation(self, run_id: str) -> int:
         """The newest generation that claimed the run, 0 if none did."""
         return self.claims.generation(run_id, tried=self.folder(run_id).generations())
+
+    def owns(self, attempt: Attempt) -> bool:
+        """Whether no later attempt at the run has been claimed."""
+        return self.generation(attempt.run_folder.run_id) == attempt.generation
 
     def latest_attempt(self, run_id: str) -> Attempt | None:
         """The newest attempt, or the one that finished the run."""

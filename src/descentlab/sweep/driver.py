@@ -16,8 +16,8 @@ from descentlab.runs.store import Result, Store
 from descentlab.sweep.executors.base import Executor, Job, Task
 
 POLL_SECONDS = 0.25
-GRACE_SECONDS = 5.0
-"""How long stopped runs may take to reach a step boundary."""
+GRACE_SECONDS = 60.0
+"""How long stopped runs may take to reach a step boundary and save; a second signal ends it."""
 
 
 class RunningRun(NamedTuple):

@@ -37,6 +37,25 @@ def _keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, 2**30)
 
 
+DECISIVE = (
+    "descentlab",
+    "torch",
+    "processor",
+    "instruction_set",
+    "threads",
+    "device",
+    "compiled_optimizers",
+    "micro_batch",
+)
+"""What decides the bits, of all that is on record."""
+
+
+def fingerprint(spec: RunSpec) -> dict[str, Any]:
+    """Return what must be the same for a run to go on to the same bits."""
+    whole = environment(spec)
+    return {name: whole[name] for name in DECISIVE}
+
+
 def environment(spec: RunSpec) -> dict[str, Any]:
     """Return what an exact repetition would have to match."""
     device = pick_device(spec)

@@ -6,6 +6,7 @@ anything is not finite → clip → update. Nothing draws from a global generato
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from descentlab.data.batches import Tokens
 from descentlab.data.prepare import PreparedData
 from descentlab.errors import ConfigError
 from descentlab.model.transformer import Transformer, token_losses
@@ -21,10 +23,12 @@ from descentlab.optim.groups import parameter_groups
 from descentlab.optim.optimizer import RuleOptimizer
 from descentlab.runs.records import Value
 from descentlab.seeding import derived_seed
+from descentlab.train import state
 from descentlab.train.evaluation import evaluate
 from descentlab.train.plan import batches_for
 from descentlab.train.probes import Probes
 from descentlab.train.spec import RunSpec
+from descentlab.train.state import Snapshot
 
 Record = Callable[[Mapping[str, Value]], None]
 
@@ -35,8 +39,8 @@ class Observer:
 
     metrics: Record
     timing: Record
-    boundary: Callable[[], None]
-    """Called before each step; raises to stop the run there."""
+    boundary: Callable[[Training], None]
+    """Called before each step; may save the run there, and raises to stop it."""
     probes: Record = lambda record: None
     """Takes what probes find, if the run has some."""
 
@@ -45,20 +49,72 @@ class Observer:
 class Outcome:
     """How training ended."""
 
-    model: Transformer
+    training: Training
     steps: int
     """Updates made."""
     diverged_at: int | None
     validation_loss: float | None
+    reason: str | None = None
+    """What was not finite, if training diverged."""
+
+    @property
+    def model(self) -> Transformer:
+        return self.training.model
 
 
-def train(spec: RunSpec, data: PreparedData, observer: Observer) -> Outcome:
+class Training:
+    """A run in progress: what its steps read and change.
+
+    Raises:
+        DataError: if the tokens do not fit the model, or do not suffice for the budget.
+    """
+
+    def __init__(self, spec: RunSpec, data: PreparedData, observer: Observer) -> None:
+        self.spec = spec
+        self.step = 0
+        """Updates made."""
+        self.validation_loss = math.nan
+        torch.manual_seed(derived_seed(spec.seed, "global"))  # for an optimizer that draws
+        device = pick_device(spec)
+        self.batches = batches_for(spec, data)
+        self.model = initial_model(spec).to(device)
+        self.optimizer = spec.optimizer.build(
+            parameter_groups(self.model, weight_decay=spec.optimizer.weight_decay)
+        )
+        self.probes = _probes(spec, self.model, self.optimizer, data, observer.probes)
+
+    def snapshot(self) -> Snapshot:
+        """The state after ``step`` updates."""
+        snapshot = state.capture(self.model, self._optimizers())
+        own = {"step": self.step, "validation_loss": self.validation_loss}
+        return Snapshot(snapshot.tensors, {**snapshot.values, "training": own})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a state of the same run.
+
+        Raises:
+            CorruptError: if it is of another.
+        """
+        state.restore(snapshot, self.model, self._optimizers())
+        self.step = snapshot.values["training"]["step"]
+        self.validation_loss = snapshot.values["training"]["validation_loss"]
+
+    def _optimizers(self) -> state.Named:
+        names = state.names_of(self.model)
+        shadows = self.probes.optimizers(names) if self.probes else {}
+        return {"optimizer": (self.optimizer, names), **shadows}
+
+
+def train(
+    spec: RunSpec, data: PreparedData, observer: Observer, start: Snapshot | None = None
+) -> Outcome:
     """Train a run.
 
     Args:
         spec: the run.
         data: its tokens.
         observer: is told every step.
+        start: go on from this state instead of the first weights.
 
     Returns:
         The trained model and its held-out loss; divergence is an outcome, not an error.
@@ -66,30 +122,52 @@ def train(spec: RunSpec, data: PreparedData, observer: Observer) -> Outcome:
     Raises:
         DataError: if the tokens do not fit the model, or do not suffice for the budget.
     """
+    training = Training(spec, data, observer)
+    if start is not None:
+        training.restore(start)
     device = pick_device(spec)
-    batches = batches_for(spec, data)
-    model = initial_model(spec).to(device)
-    optimizer = spec.optimizer.build(
-        parameter_groups(model, weight_decay=spec.optimizer.weight_decay)
-    )
-    probes = _probes(spec, model, optimizer, data, observer.probes)
-    steps = spec.training.steps
-    validation_loss = math.nan
-    for step in range(1, steps + 1):
-        observer.boundary()
+    while training.step < spec.training.steps:
+        observer.boundary(training)
+        step = training.step + 1
         began = time.perf_counter()
-        batch_BL1 = torch.from_numpy(batches(step)).to(device)
-        loss = accumulate_gradient(model, batch_BL1, spec.execution.micro_batch)
-        if not _update(spec, model, optimizer, step, loss, observer.metrics, probes):
-            return Outcome(model=model, steps=step - 1, diverged_at=step, validation_loss=None)
+        rows_BL1 = training.batches(step)
+        batch_BL1 = torch.from_numpy(rows_BL1).to(device)
+        loss = accumulate_gradient(training.model, batch_BL1, spec.execution.micro_batch)
+        reason = _update(training, loss, batch_hash(rows_BL1), observer.metrics)
+        if reason is not None:
+            return _diverged(training, step, reason)
         seconds = time.perf_counter() - began
         tokens = batch_BL1.shape[0] * spec.data.sequence_length
         observer.timing({"step": step, "seconds": seconds, "tokens_per_second": tokens / seconds})
         if _evaluation_is_due(spec, step):
-            validation_loss = _evaluate(spec, model, data, step, observer.metrics)
-            if not math.isfinite(perplexity_of(validation_loss)):
-                return Outcome(model=model, steps=step, diverged_at=step, validation_loss=None)
-    return Outcome(model=model, steps=steps, diverged_at=None, validation_loss=validation_loss)
+            training.validation_loss = _evaluate(training, data, observer.metrics)
+            if not math.isfinite(perplexity_of(training.validation_loss)):
+                return _diverged(training, step, "the held-out perplexity is not finite")
+    return Outcome(
+        training=training,
+        steps=training.step,
+        diverged_at=None,
+        validation_loss=training.validation_loss,
+    )
+
+
+def batch_hash(rows_BL1: Tokens) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a step's token ids, as int64.
+
+    It is on record at every step, so that runs can be seen to have read the same batches.
+    """
+    ids = rows_BL1.astype("<i8", copy=False)
+    return hashlib.sha256(ids.tobytes()).hexdigest()[:16]
+
+
+def _diverged(training: Training, step: int, reason: str) -> Outcome:
+    return Outcome(
+        training=training,
+        steps=training.step,
+        diverged_at=step,
+        validation_loss=None,
+        reason=reason,
+    )
 
 
 def pick_device(spec: RunSpec) -> torch.device:
@@ -136,10 +214,10 @@ def _probes(
     optimizer: torch.optim.Optimizer,
     data: PreparedData,
     record: Record,
-) -> Callable[[int], None]:
+) -> Probes | None:
     """What looks at each step between its gradient and its update."""
     if spec.probes is None:
-        return lambda step: None
+        return None
     assert isinstance(optimizer, RuleOptimizer)
 
     def leave_gradient(batch_BL1: Tensor) -> None:
@@ -148,42 +226,53 @@ def _probes(
     return Probes(spec, model, optimizer, data, leave_gradient, record)
 
 
-def _update(
-    spec: RunSpec,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    step: int,
-    loss: float,
-    record: Record,
-    probes: Callable[[int], None],
-) -> bool:
-    """Clip and update, unless loss or gradient is not finite; say whether it was done."""
+def _update(training: Training, loss: float, batch: str, record: Record) -> str | None:
+    """Clip and update, unless loss or gradient is not finite; say then what is not."""
+    spec, model, optimizer = training.spec, training.model, training.optimizer
+    step = training.step + 1
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     limit = spec.optimizer.clip_norm
     clips = limit != "none" and norm.item() > limit
     lr = spec.schedule.lr(step, steps=spec.training.steps, peak=spec.optimizer.lr)
-    record({"step": step, "loss": loss, "lr": lr, "gradient_norm": norm.item(), "clipped": clips})
+    found = {"loss": loss, "lr": lr, "gradient_norm": norm.item(), "clipped": clips}
+    record({"step": step, **found, "batch": batch})
     if not (math.isfinite(loss) and math.isfinite(norm.item())):
-        return False
-    probes(step)
+        return what_is_not_finite(model, loss)
+    if training.probes is not None:
+        training.probes(step)
     if limit != "none":
         torch.nn.utils.clip_grads_with_norm_(model.parameters(), limit, norm)
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
     optimizer.zero_grad()
-    return True
+    training.step = step
+    return None
 
 
-def _evaluate(
-    spec: RunSpec, model: nn.Module, data: PreparedData, step: int, record: Record
-) -> float:
-    loss = evaluate(
-        model, data, sequence_length=spec.data.sequence_length, device=pick_device(spec)
-    )
+def what_is_not_finite(model: nn.Module, loss: float) -> str:
+    """Name the loss, or the first tensor, of weights or else of gradients, that is to blame."""
+    for kind, tensors in (
+        ("weights", dict(model.named_parameters())),
+        ("gradient", {name: each.grad for name, each in model.named_parameters()}),
+    ):
+        for name, tensor in tensors.items():
+            wrong = 0 if tensor is None else int((~tensor.isfinite()).sum())
+            if tensor is not None and wrong:
+                said = f"{wrong:,} of {tensor.numel():,} entries that are not finite"
+                return f"{kind} of {name}: {said}"
+    if not math.isfinite(loss):
+        return f"the loss is {loss}, though weights and gradients are finite"
+    return "the gradient's norm is not finite, though every entry is: it is too large for float32"
+
+
+def _evaluate(training: Training, data: PreparedData, record: Record) -> float:
+    spec = training.spec
+    length = spec.data.sequence_length
+    loss = evaluate(training.model, data, sequence_length=length, device=pick_device(spec))
     perplexity = perplexity_of(loss)
-    record({"step": step, "validation_loss": loss, "validation_perplexity": perplexity})
+    record({"step": training.step, "validation_loss": loss, "validation_perplexity": perplexity})
     return loss
 
 

@@ -42,7 +42,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from descentlab.data.prepare import PreparedData
 from descentlab.optim.methods import Limit
@@ -59,6 +59,7 @@ from descentlab.train.noise import (
 from descentlab.train.readings import Block, comparison
 from descentlab.train.shadows import Shadow, labels
 from descentlab.train.spec import RunSpec
+from descentlab.train.state import Named
 from descentlab.train.upcoming import Upcoming, upcoming
 
 
@@ -116,6 +117,14 @@ class Probes:
                     shadow.step()
         if measures:
             self._measure(step, steps)
+
+    def optimizers(self, names: Mapping[Tensor, str]) -> Named:
+        """The optimizers of the shadows, each with names for its parameters.
+
+        Args:
+            names: of the run's parameters.
+        """
+        return {f"shadow {name}": shadow.optimizer(names) for name, shadow in self._shadows.items()}
 
     def _write(self, kind: str, step: int, block: str, values: Mapping[str, Value]) -> None:
         self._record({"kind": kind, "step": step, "block": block, **values})

@@ -7,7 +7,7 @@ that of an optimizer which was fed the same raw gradients and clips them as it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import torch
@@ -39,6 +39,13 @@ class Shadow:
                 }
             ]
         )
+
+    def optimizer(
+        self, names: Mapping[Tensor, str]
+    ) -> tuple[torch.optim.Optimizer, Mapping[Tensor, str]]:
+        """The optimizer, and its parameters under the names of the run's."""
+        pairs = zip(self._own, self._parameters, strict=True)
+        return self._optimizer, {own: names[parameter] for own, parameter in pairs}
 
     def step(self) -> None:
         """Take in the gradients that the run's parameters hold."""

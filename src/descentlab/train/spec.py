@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from descentlab.config import NonNegativeInt, PositiveInt, build, shown
+from descentlab.config import NonNegative, NonNegativeInt, PositiveInt, build, shown
 from descentlab.data.spec import DataSpec
 from descentlab.errors import ConfigError
 from descentlab.model.spec import ModelSpec, named
@@ -35,6 +35,15 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """CPU threads; 0 takes all that torch finds. The count can change the last bits."""
     micro_batch: PositiveInt | None = None
     """Sequences that go through the model at once; the whole batch if left out."""
+    checkpoint_every: NonNegativeInt = 0
+    """Steps between checkpoints; 0 leaves it to the time."""
+    checkpoint_minutes: NonNegative = 10.0
+    """Minutes between checkpoints, at the next step; 0 leaves it to the steps."""
+    final_checkpoint: bool = False
+    """Keep the state after the last step; otherwise a finished run keeps no checkpoint."""
+    resume: Literal["exact", "inexact", "restart"] = "exact"
+    """What to do with an interrupted run's checkpoint: go on from it where that gives the same
+    bits; go on wherever, and say so in the result for good; or begin at the first step."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import signal
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
 from descentlab.data.prepare import PreparedData, prepare, reopen
-from descentlab.errors import CorruptError, DataError, DescentError, Interrupted, StorageError
+from descentlab.errors import (
+    BusyError,
+    CorruptError,
+    DataError,
+    DescentError,
+    Interrupted,
+    StorageError,
+)
+from descentlab.runs.checkpoints import discard_all
 from descentlab.runs.identity import Run
 from descentlab.runs.records import Value
 from descentlab.runs.store import Attempt, Result, Store
-from descentlab.train.environment import environment, set_up_process
-from descentlab.train.loop import Observer, train
+from descentlab.train.environment import environment, fingerprint, set_up_process
+from descentlab.train.loop import Observer, Outcome, Training, train
+from descentlab.train.resuming import Saver, found_for, inexact_since, snapshot_of
+from descentlab.train.signals import Stop, stop_between_steps
 from descentlab.train.spec import RunSpec, run_spec
 
 Progress = Callable[[int, int, float], None]
@@ -41,16 +49,26 @@ def work(store_root: str, run_json: str) -> None:
 
 
 def train_in_store(
-    store: Store, run: Run, progress: Progress = lambda step, steps, loss: None
+    store: Store,
+    run: Run,
+    progress: Progress = lambda step, steps, loss: None,
+    warn: Callable[[str], None] = lambda line: None,
 ) -> Result:
     """Train a registered run unless it has a result, and return the result.
 
     It is computed as ``run`` asks today, on the device, with the threads and from the
-    corpus path that it names; what decides its result is the same as in the store.
+    corpus path that it names; what decides its result is the same as in the store. It goes
+    on from the newest checkpoint of an earlier attempt.
+
+    Args:
+        store: where it is registered.
+        run: what to train.
+        progress: told every step.
+        warn: told in one line what went not as planned.
 
     Raises:
         BusyError: if another process has the run.
-        Interrupted: if a signal stopped it; it starts again from its first step.
+        Interrupted: if a signal stopped it; its state is saved.
         DescentError: for anything else that the user can act on.
     """
     folder = store.folder(run.run_id)
@@ -62,10 +80,12 @@ def train_in_store(
         spec = run_spec(run.settings, where=f"run {run.run_id}")
         set_up_process(spec)
         attempt.begin(environment(spec))
-        _train(spec, _tokens(run, spec), attempt, progress)
-    except Interrupted as stop:
-        attempt.end("interrupted", str(stop))
+        stop = _train(spec, _tokens(run, spec), store, attempt, progress, warn)
+    except Interrupted as interruption:
+        attempt.end("interrupted", str(interruption))
         raise
+    except BusyError:
+        raise  # the run is another process's, and so is what becomes of it
     except Exception as error:
         with suppress(StorageError):  # the first error is the one to show
             attempt.end("failed", _reason(error), log=traceback.format_exc())
@@ -73,6 +93,8 @@ def train_in_store(
     result = folder.result()
     if result is None:
         raise CorruptError(f"{folder.done}: vanished right after it was written")
+    if stop.received is not None:
+        raise stop.stopped(f"run {run.run_id} was finished before stopping")
     return result
 
 
@@ -96,59 +118,74 @@ def _reason(error: Exception) -> str:
     return str(error) if isinstance(error, DescentError) else f"{type(error).__name__}: {error}"
 
 
-def _train(spec: RunSpec, data: PreparedData, attempt: Attempt, progress: Progress) -> None:
+def _train(
+    spec: RunSpec,
+    data: PreparedData,
+    store: Store,
+    attempt: Attempt,
+    progress: Progress,
+    warn: Callable[[str], None],
+) -> Stop:
     steps = spec.training.steps
+    known = fingerprint(spec)
+    begun = found_for(attempt, spec.execution, known, warn)
     with (
         attempt.open_metrics() as metrics,
         attempt.open_timing() as timing,
         attempt.open_probes() if spec.probes else nullcontext() as probes,
-        _signals_at_boundaries() as boundary,
+        stop_between_steps() as stop,
     ):
+        saver = Saver(
+            store,
+            attempt,
+            spec.execution,
+            fingerprint=known,
+            records=[each for each in (metrics, timing, probes) if each is not None],
+            begun=begun,
+            inexact_since=inexact_since(begun, known),
+        )
 
         def observe(record: Mapping[str, Value]) -> None:
             metrics.write(record)
             if "loss" in record:
                 progress(int(record["step"]), steps, float(record["loss"]))
 
+        def boundary(training: Training) -> None:
+            if stop.received is not None or saver.due(training):
+                saver.save(training)
+            if stop.received is not None:
+                raise stop.stopped(
+                    f"stopped after step {training.step} of {steps}, state saved; the same "
+                    "command goes on from there"
+                )
+
         observer = Observer(metrics=observe, timing=timing.write, boundary=boundary)
         if probes is not None:
             observer = replace(observer, probes=probes.write)
-        outcome = train(spec, data, observer)
-        boundary()
+        outcome = train(spec, data, observer, snapshot_of(begun))
+        if spec.execution.final_checkpoint:
+            saver.save(outcome.training)
+    _finish(spec, store, attempt, outcome, inexact_since(begun, known))
+    return stop
+
+
+def _finish(
+    spec: RunSpec, store: Store, attempt: Attempt, outcome: Outcome, inexact: int | None
+) -> None:
+    """Publish the result, and drop the checkpoints that it makes superfluous."""
+    diverged = outcome.diverged_at is not None
+    if not store.owns(attempt):
+        raise BusyError(f"run {attempt.run_folder.run_id}: another process has taken it over")
     attempt.finish(
         Result(
-            outcome="ok" if outcome.diverged_at is None else "diverged",
+            outcome="diverged" if diverged else "ok",
             generation=attempt.generation,
             steps=outcome.steps,
             tokens=outcome.steps * spec.training.batch_size * spec.data.sequence_length,
             diverged_at=outcome.diverged_at,
+            reason=outcome.reason,
+            inexact_since=inexact,
             validation_loss=outcome.validation_loss,
         )
     )
-
-
-@contextmanager
-def _signals_at_boundaries() -> Iterator[Callable[[], None]]:
-    """Catch INT and TERM until the next step boundary, and stop the run there.
-
-    A second signal does what it would do without this; one that is ignored stays so.
-    """
-    received: list[int] = []
-    handlers = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    caught = [number for number, handler in handlers.items() if handler != signal.SIG_IGN]
-
-    def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, handlers[number])
-
-    def boundary() -> None:
-        if received:
-            raise Interrupted("stopped between two steps; start it again to repeat it", received[0])
-
-    for number in caught:
-        signal.signal(number, note)
-    try:
-        yield boundary
-    finally:
-        for number in caught:
-            signal.signal(number, handlers[number])
+    discard_all(attempt.run_folder, but=1 if diverged or spec.execution.final_checkpoint else 0)

@@ -7,7 +7,7 @@ import signal
 import time
 import traceback
 
-from descentlab.errors import Interrupted
+from descentlab.errors import Interrupted, Preempted
 from descentlab.sweep.executors.base import Executor, Job, Task
 
 
@@ -34,8 +34,9 @@ class InlineExecutor(Executor):
 
     def submit(self, task: Task) -> Job:
         code = call(task)
-        if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-            raise Interrupted("stopped; the same command goes on from here", code - 128)
+        if code in (128 + signal.SIGINT, Preempted.exit_code):
+            number = signal.SIGINT if code == 128 + signal.SIGINT else signal.SIGTERM
+            raise Interrupted("stopped; the same command goes on from here", number)
         return FinishedJob(code)
 
     def wait(self, seconds: float) -> None:
