@@ -14,7 +14,7 @@ from faults.laboratory import Laboratory
 from descentlab.runs.identity import Run
 from descentlab.train.plan import resolver
 
-WORDS = "the gradient falls and the loss with it while momentum keeps a memory of both".split()
+TEXT = "the gradient falls and the loss with it while momentum keeps a memory of both"
 SETTINGS: dict[str, Any] = {
     "model": {"layers": 1, "heads": 2, "width": 8, "vocabulary": 257},
     "data": {"tokenizer": "byte", "sequence_length": 8, "validation_fraction": 0.1},
@@ -34,9 +34,9 @@ SETTINGS: dict[str, Any] = {
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("corpus")
-    draw = random.Random(0)
+    draw, words = random.Random(0), TEXT.split()
     for number in range(12):
-        text = " ".join(draw.choice(WORDS) for _ in range(60))
+        text = " ".join(draw.choice(words) for _ in range(60))
         (folder / f"{number:02}.txt").write_text(text)
     return folder
 
@@ -74,5 +74,3 @@ def forks(tmp_path_factory: pytest.TempPathFactory, _cache: None) -> Iterator[Fo
 @pytest.fixture
 def laboratory(forks: Forks, tmp_path: Path) -> Laboratory:
     return Laboratory(forks, tmp_path)
-
-
