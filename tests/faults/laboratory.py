@@ -72,6 +72,19 @@ class Laboratory:
         assert process.wait() == 0, process.text()
         return Undisturbed(whole.run, root, whole.outcome, process, begun=before)
 
+    def stopped(self, whole: Undisturbed, step: int) -> Path:
+        """A store in which the run was killed as it had made, but not saved, a step."""
+        written = [each for each in whole.process.calls() if each.path.name == "metrics.jsonl"]
+        made = next(each for each in written if b'"step":%d,' % step in each.content)
+        root = self.new_store()
+        fault = Fault(KILL, made.number + 1)
+        assert self.start(whole.run, root, fault).wait() == -signal.SIGKILL
+        return root
+
+    def copy(self, root: Path) -> Path:
+        """The same store elsewhere."""
+        return Path(shutil.copytree(root, self.new_store()))
+
     def killed(self, whole: Undisturbed, fault: Fault, *, bugs: tuple[str, ...] = ()) -> list[str]:
         """Plant a fault in a run, start it again, and return the promises that it broke."""
         root = self.new_store()

@@ -45,7 +45,7 @@ def test_no_method_is_left_out():
 
 @pytest.mark.parametrize(
     ("optimizer", "accumulation", "precision"),
-    itertools.product(OPTIMIZERS, ACCUMULATIONS, PRECISIONS),
+    list(itertools.product(OPTIMIZERS, ACCUMULATIONS, PRECISIONS)),
 )
 def test_a_killed_run_goes_on_exactly(laboratory, plan, optimizer, accumulation, precision):
     settings = {**LR, **OPTIMIZERS[optimizer]}

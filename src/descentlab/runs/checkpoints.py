@@ -68,11 +68,17 @@ class Damage(Exception):
 
 
 def checkpoints(attempt: Attempt) -> list[Path]:
-    """The folders of an attempt's checkpoints, quarantined ones left out, newest first."""
+    """The folders of an attempt's checkpoints, quarantined ones left out, newest first.
+
+    Raises:
+        StorageError: if they cannot be listed, which is not to have none.
+    """
     try:
         found = list(attempt.checkpoints.iterdir())
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _unreadable(attempt.checkpoints, error) from error
     return sorted((each for each in found if each.name.startswith("step-")), reverse=True)
 
 
@@ -179,10 +185,7 @@ def verified(path: Path, attempt: Attempt) -> Manifest:
         for name, expected in manifest.records.items():
             _compare(attempt.path / name, expected, whole=False)
     except PermissionError as error:
-        raise StorageError(
-            f"{error.filename}: cannot be read ({error.strerror}); it belongs to a checkpoint, so "
-            "give yourself the right to read it"
-        ) from error
+        raise _unreadable(error.filename, error) from error
     except OSError as error:
         raise Damage(f"cannot be read ({error.strerror}: {error.filename})") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -240,6 +243,13 @@ def remove(run_folder: RunFolder, path: Path) -> None:
     with storage_errors(path):
         path.rename(away)
     shutil.rmtree(away, ignore_errors=True)
+
+
+def _unreadable(path: object, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path}: cannot be read ({error.strerror}); the run goes on from its checkpoints, so see "
+        "to it that they can be read"
+    )
 
 
 def _publish(aside: Path, manifest: Manifest, final: Path) -> None:

@@ -179,9 +179,10 @@ class RunFolder:
 
     def generations(self) -> int:
         """The highest generation that has a folder, 0 if none has."""
-        if not self.path.is_dir():
+        try:
+            names = [path.name.partition("attempt-")[2] for path in self.path.iterdir()]
+        except FileNotFoundError:
             return 0
-        names = (path.name.partition("attempt-")[2] for path in self.path.iterdir())
         return max((int(name) for name in names if name.isdecimal()), default=0)
 
     def run(self) -> Run:
