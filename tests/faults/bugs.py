@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import itertools
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,7 +15,7 @@ import torch
 
 from descentlab.config import seal
 from descentlab.runs import checkpoints, records, storage, store
-from descentlab.train import state
+from descentlab.train import loop, state
 from descentlab.train.loop import Training
 
 
@@ -149,6 +151,22 @@ def never_flushes_the_records() -> None:
 
 def never_flushes_a_new_folder() -> None:
     store.make_folder = lambda path: path.mkdir(parents=True, exist_ok=True)
+
+
+def never_ends_its_third_step() -> None:
+    """No bug: a call of C that no signal interrupts, as a long backward pass is."""
+    gradient = loop.accumulate_gradient
+    calls = itertools.count(1)
+
+    def endless(*arguments: Any) -> float:
+        if next(calls) == 3:
+            print("in its third step", flush=True)
+            mutex, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+            for _ in range(2):  # nobody unlocks it
+                libc.pthread_mutex_lock(mutex)
+        return gradient(*arguments)
+
+    loop.accumulate_gradient = endless
 
 
 AT_A_SECOND_KILL = (removes_what_it_goes_on_from,)

@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 from faults.forks import KILL, TEAR, Fault, Fork, Forks
 from faults.lost_power import Disk
-from faults.trials import SAVED, WENT_ON, different, outcome, steps
+from faults.trials import SAVED, WENT_ON, as_toml, different, outcome, steps
 
 from descentlab.runs import checkpoints
 from descentlab.runs.identity import Run
 from descentlab.runs.store import OLD, RunFolder, Store
 
-TRAIN = "faults.trials:train"
+TRAIN, DESCENT = "faults.trials:train", "faults.trials:descent"
 
 
 @dataclass
@@ -50,6 +50,15 @@ class Laboratory:
         return self.forks.start(
             TRAIN, str(root), run_json, folder=root.parent, fault=fault, bugs=bugs, denied=denied
         )
+
+    def descent(
+        self, run: Run, root: Path, fault: Fault | None = None, *, bugs: tuple[str, ...] = ()
+    ) -> Fork:
+        """Start ``descent train``."""
+        spec = root.parent / "spec.toml"
+        spec.write_text(as_toml(run.settings))
+        arguments = ("train", str(spec), "--store", str(root))
+        return self.forks.start(DESCENT, *arguments, folder=root.parent, fault=fault, bugs=bugs)
 
     def undisturbed(self, run: Run, *, bugs: tuple[str, ...] = ()) -> Undisturbed:
         """Train a run to its end.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from faults.lost_power import Disk
 
 

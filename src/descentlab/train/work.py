@@ -81,8 +81,9 @@ def train_in_store(
         set_up_process(spec)
         attempt.begin(environment(spec))
         stop = _train(spec, _tokens(run, spec), store, attempt, progress, warn)
-    except Interrupted as interruption:
-        attempt.end("interrupted", str(interruption))
+    except (Interrupted, KeyboardInterrupt) as interruption:
+        with suppress(StorageError):  # the state is saved, and that it ended can be seen
+            attempt.end("interrupted", str(interruption) or "stopped by Ctrl-C")
         raise
     except BusyError:
         raise  # the run is another process's, and so is what becomes of it
@@ -176,7 +177,7 @@ def _finish(
     diverged = outcome.diverged_at is not None
     if not store.owns(attempt):
         raise BusyError(f"run {attempt.run_folder.run_id}: another process has taken it over")
-    attempt.finish(
+    published = attempt.finish(
         Result(
             outcome="diverged" if diverged else "ok",
             generation=attempt.generation,
@@ -188,4 +189,6 @@ def _finish(
             validation_loss=outcome.validation_loss,
         )
     )
-    discard_all(attempt.run_folder, but=1 if diverged or spec.execution.final_checkpoint else 0)
+    if published:  # otherwise the process that was quicker knows what to keep
+        keep = diverged or spec.execution.final_checkpoint
+        discard_all(attempt.run_folder, but=1 if keep else 0)
