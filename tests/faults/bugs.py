@@ -153,6 +153,11 @@ def never_flushes_a_new_folder() -> None:
     store.make_folder = lambda path: path.mkdir(parents=True, exist_ok=True)
 
 
+def has_another_torch() -> None:
+    """No bug either: another machine, as far as a run can tell."""
+    torch.__version__ = "0.0.0"
+
+
 def never_ends_its_third_step() -> None:
     """No bug: a call of C that no signal interrupts, as a long backward pass is."""
     gradient = loop.accumulate_gradient

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from descentlab.errors import CorruptError
 from descentlab.runs import checkpoints
 from descentlab.runs.identity import Run
 from descentlab.runs.store import RunFolder, Store
@@ -73,9 +75,10 @@ def outcome(folder: RunFolder) -> dict[str, bytes]:
     """What must come out the same: result, last state and records, byte for byte."""
     result = folder.result()
     assert result is not None
-    found = checkpoints.newest(folder, lambda line: None)
-    assert found is not None
-    files = {name: (found.path / name).read_bytes() for name in found.manifest.files}
+    files = {}
+    with suppress(CorruptError):
+        if (found := checkpoints.newest(folder, lambda line: None)) is not None:
+            files = {name: (found.path / name).read_bytes() for name in found.manifest.files}
     attempt = folder.attempt(result.generation)
     for path in (attempt.metrics, attempt.probes):
         if path.exists():
