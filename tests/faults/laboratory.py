@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from faults.forks import KILL, TEAR, Fault, Fork, Forks
+from faults.forks import KILL, TEAR, Fault, Fork, Forks, FreshProcesses
 from faults.lost_power import Disk
 from faults.trials import SAVED, WENT_ON, as_toml, different, outcome, steps
 
@@ -27,7 +27,7 @@ TRAIN, DESCENT = "faults.trials:train", "faults.trials:descent"
 class Laboratory:
     """Stores side by side under one folder, with processes at work on them."""
 
-    forks: Forks
+    forks: Forks | FreshProcesses
     folder: Path
     _stores: int = field(default=0, init=False)
 
@@ -185,14 +185,15 @@ class Undisturbed:
     begun: Path | None = None
     """What the store was before, if the process did not begin the run."""
 
-    def faults(self) -> list[tuple[str, Fault]]:
+    def faults(self, *, flushes: bool = False) -> list[tuple[str, Fault]]:
         """Death before each call that changes files, and in the middle of each write.
 
-        A flush changes nothing that a later process could see.
+        Args:
+            flushes: before these as well, though they change nothing that others could see.
         """
         faults = []
         for call in self.process.calls():
-            if call.what == "sync":
+            if call.what == "sync" and not flushes:
                 continue
             name = f"{call.number} {call.what} {call.path.name} {call.other.name}".rstrip()
             faults.append((f"before {name}", Fault(KILL, call.number)))
