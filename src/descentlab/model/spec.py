@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
+from typing import ClassVar
 
 import msgspec
 
@@ -21,6 +22,9 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ConfigError: if the width does not divide into heads, or the heads are too
             narrow for the rotated fraction.
     """
+
+    shorthands: ClassVar[tuple[str, ...]] = ("size",)
+    """Keys of a spec file that stand for settings of this table."""
 
     layers: PositiveInt
     heads: PositiveInt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -12,6 +12,7 @@ from descentlab.data.spec import DataSpec
 from descentlab.errors import ConfigError
 from descentlab.model.spec import ModelSpec, named
 from descentlab.optim.methods import AnyMethod
+from descentlab.train.conventions import with_conventions
 from descentlab.train.probe_spec import ProbeSpec
 from descentlab.train.schedule import Schedule
 
@@ -52,6 +53,9 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     The seed draws the initial weights and the order of the rows, the same for every
     optimizer.
     """
+
+    shorthands: ClassVar[tuple[str, ...]] = ("conventions",)
+    """Keys of a spec file that stand for settings."""
 
     model: ModelSpec
     data: DataSpec
@@ -98,7 +102,10 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def run_spec(settings: Mapping[str, Any], *, where: str) -> RunSpec:
-    """Build a spec from plain settings; ``model.size`` names a size to start from.
+    """Build a spec from plain settings.
+
+    ``model.size`` names a size to start from, and ``conventions`` what to fill in for
+    settings that are left out.
 
     Args:
         settings: tables as in a spec file.
@@ -117,4 +124,4 @@ def run_spec(settings: Mapping[str, Any], *, where: str) -> RunSpec:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
         settings["model"] = {**msgspec.to_builtins(named_model), **changes}
-    return build(RunSpec, settings, where=where)
+    return build(RunSpec, with_conventions(settings, where=where), where=where)
