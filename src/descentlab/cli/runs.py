@@ -50,6 +50,7 @@ def show(
         store: the folder of runs.
         run: its id, or enough of its beginning.
     """
+    from descentlab.runs.checkpoints import stored
     from descentlab.runs.records import read_records
     from descentlab.runs.store import Store
 
@@ -66,8 +67,26 @@ def show(
     metrics = read_records(attempt.metrics)
     if metrics.damaged_at is not None:
         print(f"  warning: metrics are damaged from byte {metrics.damaged_at} on")
+    for line in _spikes(metrics.records):
+        print(f"  {line}")
+    for path in stored(attempt)[:1]:
+        print(f"  last good checkpoint: {path}")
+    if status.result is not None and status.result.outcome == "diverged":
+        print(f"  to look at that step: descent replay-step {store} {found.run_id}")
     for record in metrics.records[-5:]:
         print("  " + "  ".join(f"{name} {_number(value)}" for name, value in record.items()))
+
+
+def _spikes(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    from descentlab.analysis.spikes import spikes
+
+    losses = [each for each in records if "loss" in each]
+    found = spikes([each["step"] for each in losses], [each["loss"] for each in losses])
+    return [
+        f"spike of the loss at steps {each.first}–{each.last}, up to {each.highest:.4g}, "
+        + ("then calm again" if each.recovered else "not calm since")
+        for each in found
+    ]
 
 
 def listing(store: Store, found: Sequence[Run], labels: Mapping[str, str]) -> str:

@@ -80,7 +80,7 @@ def train_in_store(
         spec = run_spec(run.settings, where=f"run {run.run_id}")
         set_up_process(spec)
         attempt.begin(environment(spec))
-        stop = _train(spec, _tokens(run, spec), store, attempt, progress, warn)
+        stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn)
     except Interrupted as interruption:
         attempt.end("interrupted", str(interruption))
         raise
@@ -98,7 +98,7 @@ def train_in_store(
     return result
 
 
-def _tokens(run: Run, spec: RunSpec) -> PreparedData:
+def tokens_of(run: Run, spec: RunSpec) -> PreparedData:
     """The very tokens that the run was planned with, made again if the cache lost them."""
     try:
         return reopen(run.data_sha256)
