@@ -46,6 +46,7 @@ CHANGES: dict[str, Any] = {
     "training.batch_size": 9,
     "training.evaluate_every": 10,
     "seed": 1,
+    "precision": "bfloat16",
     "probes": {},
 }
 """Each alone makes another run."""
@@ -65,7 +66,20 @@ TOKENS = {
     )
 }
 """The tokens' own hash stands for these."""
-HOW = {"execution.device", "execution.threads", "execution.micro_batch"}
+HOW = {
+    f"execution.{name}"
+    for name in (
+        "device",
+        "threads",
+        "micro_batch",
+        "compile",
+        "attention",
+        "projection",
+        "activation_checkpointing",
+        "loss_chunk",
+        "tf32",
+    )
+}
 
 SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "one beta": (

@@ -27,8 +27,9 @@ def train(
         store: the folder of runs.
     """
     from descentlab.cli.progress import RunDisplay, Screen
-    from descentlab.cli.runs import outcome
+    from descentlab.cli.runs import notices, outcome, speed
     from descentlab.config import override, read_toml
+    from descentlab.runs.records import last_record
     from descentlab.runs.store import Store
     from descentlab.train.plan import resolver
 
@@ -44,4 +45,9 @@ def train(
 
         with RunDisplay(f"run {run.run_id}", screen) as display:
             train_in_store(opened, run, display.show)
+        attempt = opened.latest_attempt(run.run_id)
+        assert attempt is not None
+        for line in [*notices(attempt), speed(last_record(attempt.timing))]:
+            if line is not None:
+                screen.tell(line)
     print(f"{run.run_id}  {outcome(opened.status(run.run_id))}")

@@ -12,16 +12,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from descentlab.data.prepare import PreparedData
 from descentlab.errors import ConfigError
-from descentlab.model.transformer import Transformer, token_losses
+from descentlab.model.transformer import Transformer
 from descentlab.optim.groups import parameter_groups
 from descentlab.optim.optimizer import RuleOptimizer
 from descentlab.runs.records import Value
 from descentlab.seeding import derived_seed
+from descentlab.train.computation import computation
 from descentlab.train.evaluation import evaluate
+from descentlab.train.gradient import Gradient
 from descentlab.train.plan import batches_for
 from descentlab.train.probes import Probes
 from descentlab.train.spec import RunSpec
@@ -69,24 +71,25 @@ def train(spec: RunSpec, data: PreparedData, observer: Observer) -> Outcome:
     device = pick_device(spec)
     batches = batches_for(spec, data)
     model = initial_model(spec).to(device)
+    gradient = gradient_of(spec, model)
     optimizer = spec.optimizer.build(
         parameter_groups(model, weight_decay=spec.optimizer.weight_decay)
     )
-    probes = _probes(spec, model, optimizer, data, observer.probes)
+    probes = _probes(spec, model, optimizer, data, observer.probes, gradient)
     steps = spec.training.steps
     validation_loss = math.nan
     for step in range(1, steps + 1):
         observer.boundary()
         began = time.perf_counter()
         batch_BL1 = torch.from_numpy(batches(step)).to(device)
-        loss = accumulate_gradient(model, batch_BL1, spec.execution.micro_batch)
+        loss = gradient(batch_BL1)
         if not _update(spec, model, optimizer, step, loss, observer.metrics, probes):
             return Outcome(model=model, steps=step - 1, diverged_at=step, validation_loss=None)
         seconds = time.perf_counter() - began
         tokens = batch_BL1.shape[0] * spec.data.sequence_length
         observer.timing({"step": step, "seconds": seconds, "tokens_per_second": tokens / seconds})
         if _evaluation_is_due(spec, step):
-            validation_loss = _evaluate(spec, model, data, step, observer.metrics)
+            validation_loss = _evaluate(spec, gradient, data, step, observer.metrics)
             if not math.isfinite(perplexity_of(validation_loss)):
                 return Outcome(model=model, steps=step, diverged_at=step, validation_loss=None)
     return Outcome(model=model, steps=steps, diverged_at=None, validation_loss=validation_loss)
@@ -112,22 +115,15 @@ def initial_model(spec: RunSpec) -> Transformer:
     return Transformer(spec.model, generator=generator)
 
 
-def accumulate_gradient(model: nn.Module, batch_BL1: Tensor, micro_batch: int | None) -> float:
-    """Leave the gradient of the batch's mean token loss in ``.grad``; return that loss.
-
-    Args:
-        model: with empty gradients.
-        batch_BL1: token rows ``[B, L+1]``.
-        micro_batch: sequences at once; the gradient is the same for any, but for rounding.
-    """
-    total = 0.0
-    count = batch_BL1[:, 1:].numel()
-    for piece_BL1 in batch_BL1.split(micro_batch or len(batch_BL1)):
-        losses = token_losses(model, piece_BL1[:, :-1], piece_BL1[:, 1:])
-        loss = losses.sum() / count
-        loss.backward()
-        total += loss.item()
-    return total
+def gradient_of(spec: RunSpec, model: Transformer) -> Gradient:
+    """What computes the gradients and held-out losses of a run, for a model on its device."""
+    batch_size = spec.training.batch_size
+    return Gradient(
+        model,
+        computation(spec, model.head.weight.device),
+        length=spec.data.sequence_length,
+        micro_batch=min(spec.execution.micro_batch or batch_size, batch_size),
+    )
 
 
 def _probes(
@@ -136,16 +132,13 @@ def _probes(
     optimizer: torch.optim.Optimizer,
     data: PreparedData,
     record: Record,
+    gradient: Gradient,
 ) -> Callable[[int], None]:
     """What looks at each step between its gradient and its update."""
     if spec.probes is None:
         return lambda step: None
     assert isinstance(optimizer, RuleOptimizer)
-
-    def leave_gradient(batch_BL1: Tensor) -> None:
-        accumulate_gradient(model, batch_BL1, spec.execution.micro_batch)
-
-    return Probes(spec, model, optimizer, data, leave_gradient, record)
+    return Probes(spec, model, optimizer, data, gradient, record)
 
 
 def _update(
@@ -158,7 +151,8 @@ def _update(
     probes: Callable[[int], None],
 ) -> bool:
     """Clip and update, unless loss or gradient is not finite; say whether it was done."""
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    # A norm of bfloat16 would be one: float32 gradients are taken as they are.
+    gradients = [p.grad.float() for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     limit = spec.optimizer.clip_norm
     clips = limit != "none" and norm.item() > limit
@@ -177,10 +171,14 @@ def _update(
 
 
 def _evaluate(
-    spec: RunSpec, model: nn.Module, data: PreparedData, step: int, record: Record
+    spec: RunSpec, gradient: Gradient, data: PreparedData, step: int, record: Record
 ) -> float:
     loss = evaluate(
-        model, data, sequence_length=spec.data.sequence_length, device=pick_device(spec)
+        gradient.token_losses,
+        data,
+        sequence_length=spec.data.sequence_length,
+        sequences=gradient.sequences_at_once,
+        device=gradient.device,
     )
     perplexity = perplexity_of(loss)
     record({"step": step, "validation_loss": loss, "validation_perplexity": perplexity})

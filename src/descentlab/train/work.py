@@ -20,6 +20,7 @@ from descentlab.runs.store import Attempt, Result, Store
 from descentlab.train.environment import environment, set_up_process
 from descentlab.train.loop import Observer, train
 from descentlab.train.spec import RunSpec, run_spec
+from descentlab.train.throughput import Meter
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with the step, the number of steps, and the loss."""
@@ -110,10 +111,17 @@ def _train(spec: RunSpec, data: PreparedData, attempt: Attempt, progress: Progre
             if "loss" in record:
                 progress(int(record["step"]), steps, float(record["loss"]))
 
-        observer = Observer(metrics=observe, timing=timing.write, boundary=boundary)
+        def time(record: Mapping[str, Value]) -> None:
+            timing.write(record)
+            meter.add(record)
+
+        meter = Meter()
+        observer = Observer(metrics=observe, timing=time, boundary=boundary)
         if probes is not None:
             observer = replace(observer, probes=probes.write)
         outcome = train(spec, data, observer)
+        if (summary := meter.summary(spec)) is not None:
+            timing.write(summary)
         boundary()
     attempt.finish(
         Result(
