@@ -13,7 +13,7 @@ from descentlab.errors import CorruptError
 
 if TYPE_CHECKING:
     from descentlab.runs.identity import Run
-    from descentlab.runs.store import Status, Store
+    from descentlab.runs.store import Attempt, Status, Store
 
 
 def runs(store: Annotated[Path, tyro.conf.Positional] = Path("store")) -> None:
@@ -51,7 +51,7 @@ def show(
         run: its id, or enough of its beginning.
     """
     from descentlab.runs.checkpoints import stored
-    from descentlab.runs.records import read_records
+    from descentlab.runs.records import last_record, read_records
     from descentlab.runs.store import Store
 
     opened = Store(store)
@@ -75,6 +75,37 @@ def show(
         print(f"  to look at that step: descent replay-step {store} {found.run_id}")
     for record in metrics.records[-5:]:
         print("  " + "  ".join(f"{name} {_number(value)}" for name, value in record.items()))
+    for line in [*notices(attempt), *filter(None, [speed(last_record(attempt.timing))])]:
+        print(f"  {line}")
+
+
+def notices(attempt: Attempt) -> list[str]:
+    """What deserves a word about how an attempt computes, from its environment."""
+    import msgspec
+
+    try:
+        return list(msgspec.json.decode(attempt.environment.read_bytes()).get("notices", []))
+    except (OSError, msgspec.MsgspecError):  # it may have ended before, or be damaged
+        return []
+
+
+def speed(record: Mapping[str, Any] | None) -> str | None:
+    """Say how fast a run trained, from the summary that ends its timing; None without one.
+
+    >>> speed({"summary": True, "tokens_per_second": 27350.2, "start_seconds": 12.3,
+    ...     "peak_memory_bytes": 512_000_000, "mfu": 0.318, "step": 9, "seconds": 4.0,
+    ...     "flops_per_second": 6.4e10, "peak_flops_per_second": 2e11})
+    '27,350 tokens/s, 31.8% of 200 GFLOP/s, 512 MB at most, 12.3 s to start'
+    """
+    if record is None or "summary" not in record:
+        return None
+    parts = [f"{record['tokens_per_second']:,.0f} tokens/s"]
+    if "mfu" in record:
+        peak = record["peak_flops_per_second"] / 1e9
+        parts.append(f"{record['mfu']:.1%} of {peak:,.0f} GFLOP/s")
+    parts.append(f"{record['peak_memory_bytes'] / 1e6:,.0f} MB at most")
+    parts.append(f"{record['start_seconds']:.1f} s to start")
+    return ", ".join(parts)
 
 
 def _spikes(records: Sequence[Mapping[str, Any]]) -> list[str]:

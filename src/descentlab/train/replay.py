@@ -24,7 +24,6 @@ from descentlab.train.environment import fingerprint, set_up_process
 from descentlab.train.loop import (
     Observer,
     Training,
-    accumulate_gradient,
     batch_hash,
     pick_device,
     train,
@@ -144,7 +143,7 @@ def _look(
     spec, model = training.spec, training.model
     rows_BL1 = training.batches(step)
     batch_BL1 = torch.from_numpy(rows_BL1).to(pick_device(spec))
-    loss = accumulate_gradient(model, batch_BL1, spec.execution.micro_batch)
+    loss = training.gradient(batch_BL1)
     gradients = {name: each.grad for name, each in model.named_parameters()}
     present = {name: each for name, each in gradients.items() if each is not None}
     norm = torch.nn.utils.get_total_norm(present.values()).item()
