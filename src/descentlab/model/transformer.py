@@ -163,7 +163,7 @@ class Transformer(nn.Module):
             rotation_LP2: from ``rotation``; an argument, so that nobody compiles its making.
             kernels: how to compute.
         """
-        x_BLD = self.embedding(tokens_BL)
+        x_BLD = _looked_up(self.embedding, tokens_BL)
         x_BLD = x_BLD.to(kernels.states or x_BLD.dtype)
         for block in self.blocks:
             if kernels.checkpoint and torch.is_grad_enabled():
@@ -171,6 +171,12 @@ class Transformer(nn.Module):
             else:
                 x_BLD = block(x_BLD, rotation_LP2, kernels)
         return self.final_norm(x_BLD)
+
+
+@torch.compiler.disable
+def _looked_up(embedding: nn.Embedding, tokens_BL: Tensor) -> Tensor:
+    """Never compiled: threads would add up its compiled gradient in an order of their own."""
+    return embedding(tokens_BL)
 
 
 def initialise(model: Transformer, generator: torch.Generator) -> None:
