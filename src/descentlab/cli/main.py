@@ -97,6 +97,8 @@ def assignments_first(arguments: Sequence[str]) -> list[str]:
     ['train', 'a.toml', 'optimizer.lr=1', 'seed=2', '--store', 's']
     """
     first = next((n for n, each in enumerate(arguments) if each.startswith("-")), len(arguments))
+    if first < 2:  # what they belong to comes after the options
+        return list(arguments)
     moved: list[str] = []
     kept: list[str] = []
     for before, each in zip(arguments[first - 1 :], arguments[first:], strict=False):

@@ -173,7 +173,7 @@ class Transformer(nn.Module):
         return self.final_norm(x_BLD)
 
 
-@torch.compiler.disable
+@torch.compiler.disable()
 def _looked_up(embedding: nn.Embedding, tokens_BL: Tensor) -> Tensor:
     """Never compiled: threads would add up its compiled gradient in an order of their own."""
     return embedding(tokens_BL)
