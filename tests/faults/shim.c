@@ -227,7 +227,12 @@ int mkdir(const char *name, mode_t permissions) { return mkdirat(AT_FDCWD, name,
 
 /* A full disk still lets names go. */
 int unlinkat(int folder, const char *name, int flags) {
-    if (mode == REFUSE && refusal == ENOSPC) return syscall(SYS_unlinkat, folder, name, flags);
+    if (mode == REFUSE && refusal == ENOSPC) {
+        char gone[PATH_MAX];
+        absolute(gone, folder, name);
+        count += watched(gone);
+        return syscall(SYS_unlinkat, folder, name, flags);
+    }
     ON_NAME(flags & AT_REMOVEDIR ? "rmdir" : "unlink", folder, name,
             syscall(SYS_unlinkat, folder, name, flags))
 }

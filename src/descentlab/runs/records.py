@@ -11,6 +11,7 @@ import errno
 import math
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from descentlab.config import seal, unseal
+from descentlab.errors import StorageError
 from descentlab.runs.storage import flush, storage_errors
 
 Value = float | int | bool | str
@@ -68,7 +70,9 @@ class RecordWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        # After an error, that one is to be seen, and not what a failing disk says to the flush.
+        with nullcontext() if error is None else suppress(StorageError):
+            self.close()
 
 
 class Records(NamedTuple):
