@@ -47,6 +47,7 @@ CHANGES: dict[str, Any] = {
     "training.batch_size": 9,
     "training.evaluate_every": 10,
     "seed": 1,
+    "precision": "bfloat16",
     "probes": {},
 }
 """Each alone makes another run."""
@@ -76,6 +77,12 @@ HOW = {
         "checkpoint_minutes",
         "final_checkpoint",
         "resume",
+        "compile",
+        "attention",
+        "projection",
+        "activation_checkpointing",
+        "loss_chunk",
+        "tf32",
     )
 }
 

@@ -31,8 +31,9 @@ def train(
         resume: refuse to begin at the first step: the run must have a checkpoint to go on from.
     """
     from descentlab.cli.progress import RunDisplay, Screen
-    from descentlab.cli.runs import outcome
+    from descentlab.cli.runs import notices, outcome, speed
     from descentlab.config import override, read_toml
+    from descentlab.runs.records import last_record
     from descentlab.runs.resumable import require_checkpoint
     from descentlab.runs.store import Store
     from descentlab.train.plan import resolver
@@ -51,4 +52,9 @@ def train(
 
         with RunDisplay(f"run {run.run_id}", screen) as display:
             train_in_store(opened, run, display.show, lambda line: screen.tell(f"warning: {line}"))
+        attempt = opened.latest_attempt(run.run_id)
+        assert attempt is not None
+        for line in [*notices(attempt), speed(last_record(attempt.timing))]:
+            if line is not None:
+                screen.tell(line)
     print(f"{run.run_id}  {outcome(opened.status(run.run_id))}")

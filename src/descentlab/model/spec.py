@@ -80,6 +80,19 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """All weights; embedding and head are untied."""
         return self.parameters_without_embeddings + 2 * self.vocabulary * self.width
 
+    def training_flops(self, length: int) -> int:
+        """Floating-point operations to train on one token of a sequence of ``length``.
+
+            6·N + 12·layers·width·length
+
+        Two for each weight in the forward pass and four in the backward pass (Kaplan et al.
+        2020, Section 2.1), where N leaves out the embedding, which is looked up; and the
+        products of attention over all pairs of positions, causal or not (Chowdhery et al.
+        2022, PaLM, Appendix B).
+        """
+        weights = self.parameters - self.vocabulary * self.width
+        return 6 * weights + 12 * self.layers * self.width * length
+
     @property
     def expected_first_loss(self) -> float:
         """Cross-entropy before training, in nats: ``ln V + width·init_std²/2``.

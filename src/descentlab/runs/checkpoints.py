@@ -10,8 +10,6 @@ were by then, so that a later attempt goes on with exactly these.
 from __future__ import annotations
 
 import hashlib
-import itertools
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,10 +19,10 @@ from typing import Any
 import msgspec
 
 from descentlab.config import seal, unseal
-from descentlab.errors import ConfigError, CorruptError
+from descentlab.errors import CorruptError, StorageError
 from descentlab.runs.identity import SCHEMA
-from descentlab.runs.storage import flush, storage_errors
-from descentlab.runs.store import Attempt, RunFolder
+from descentlab.runs.storage import flush, make_folder, storage_errors, unfinished_name
+from descentlab.runs.store import Attempt, RunFolder, refuse_newer
 
 KEEP = 2
 """Checkpoints of an attempt."""
@@ -32,8 +30,6 @@ MANIFEST = "manifest.json"
 RECORDS = ("metrics.jsonl", "probes.jsonl", "timing.jsonl")
 CORRUPT = "corrupt-"
 """What the name of a quarantined checkpoint begins with."""
-
-_COUNTER = itertools.count()
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -71,10 +67,18 @@ class Damage(Exception):
     """What is wrong with a checkpoint."""
 
 
-def checkpoints(attempt: Attempt) -> list[Path]:
-    """The folders of an attempt's checkpoints, quarantined ones left out, newest first."""
-    folder = attempt.checkpoints
-    found = folder.iterdir() if folder.is_dir() else iter(())
+def stored(attempt: Attempt) -> list[Path]:
+    """The folders of an attempt's checkpoints, quarantined ones left out, newest first.
+
+    Raises:
+        StorageError: if they cannot be listed, which is not to have none.
+    """
+    try:
+        found = list(attempt.checkpoints.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(attempt.checkpoints, error) from error
     return sorted((each for each in found if each.name.startswith("step-")), reverse=True)
 
 
@@ -120,13 +124,16 @@ def save(
             _publish(aside, manifest, final)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    for old in checkpoints(attempt)[KEEP:]:
+    for old in stored(attempt)[KEEP:]:
         remove(attempt.run_folder, old)
     return final
 
 
 def newest(run_folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint | None:
     """Find the newest valid checkpoint of a run; those that are damaged are quarantined.
+
+    A later attempt goes before an earlier one, even if that had come further: it began with
+    the newest there was, or was told to begin again.
 
     Args:
         run_folder: of the run.
@@ -135,11 +142,10 @@ def newest(run_folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint | N
     Raises:
         CorruptError: if the run had checkpoints and none of them is valid.
         ConfigError: if a newer version of the program wrote one.
+        StorageError: if one may not be read; whether it is valid cannot be told then.
     """
     attempts = [run_folder.attempt(n) for n in range(run_folder.generations(), 0, -1)]
-    found = [(path.name, each.generation, path) for each in attempts for path in checkpoints(each)]
-    for _, generation, path in sorted(found, reverse=True):
-        attempt = run_folder.attempt(generation)
+    for attempt, path in [(each, path) for each in attempts for path in stored(each)]:
         try:
             return Checkpoint(attempt, path, verified(path, attempt))
         except Damage as damage:
@@ -160,13 +166,14 @@ def verified(path: Path, attempt: Attempt) -> Manifest:
     Raises:
         Damage: saying what is wrong.
         ConfigError: if a newer version of the program wrote it.
+        StorageError: if it may not be read.
     """
     try:
         sealed = (path / MANIFEST).read_bytes()
         content = msgspec.json.decode(sealed)
-        if isinstance(content, dict) and isinstance(content.get("schema"), int):
-            _refuse_newer(path, content["schema"])
-        if unseal(sealed) is None:
+        whole = unseal(sealed) is not None
+        refuse_newer(path, content, whole=whole)
+        if not whole:
             raise Damage(f"its {MANIFEST} has changed since it was written")
         manifest = msgspec.convert(content, Manifest)
         present = {each.name for each in path.iterdir()} - {MANIFEST}
@@ -177,6 +184,8 @@ def verified(path: Path, attempt: Attempt) -> Manifest:
             _compare(path / name, expected, whole=True)
         for name, expected in manifest.records.items():
             _compare(attempt.path / name, expected, whole=False)
+    except PermissionError as error:
+        raise _unreadable(error.filename, error) from error
     except OSError as error:
         raise Damage(f"cannot be read ({error.strerror}: {error.filename})") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -214,26 +223,33 @@ def adopt(found: Checkpoint, attempt: Attempt) -> Checkpoint:
 
 def discard_older(attempt: Attempt) -> None:
     """Drop the checkpoints of earlier attempts, once this one has as many as are kept."""
-    if len(checkpoints(attempt)) >= KEEP:
+    if len(stored(attempt)) >= KEEP:
         for generation in range(1, attempt.generation):
-            for path in checkpoints(attempt.run_folder.attempt(generation)):
+            for path in stored(attempt.run_folder.attempt(generation)):
                 remove(attempt.run_folder, path)
 
 
 def discard_all(run_folder: RunFolder, *, but: int = 0) -> None:
     """Drop the checkpoints of a finished run, but for so many of its newest."""
     attempts = [run_folder.attempt(n) for n in range(run_folder.generations(), 0, -1)]
-    found = [path for each in attempts for path in checkpoints(each)]
+    found = [path for each in attempts for path in stored(each)]
     for path in sorted(found, key=lambda each: each.name, reverse=True)[but:]:
         remove(run_folder, path)
 
 
 def remove(run_folder: RunFolder, path: Path) -> None:
     """Drop a checkpoint: it goes from its place at once, and from the disk thereafter."""
-    away = run_folder.aside / f"{run_folder.run_id}.{path.name}.old.{_unique()}"
+    away = unfinished_name(f"{run_folder.run_id}.{path.name}.old", aside=run_folder.aside)
     with storage_errors(path):
         path.rename(away)
     shutil.rmtree(away, ignore_errors=True)
+
+
+def _unreadable(path: object, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path}: cannot be read ({error.strerror}); the run goes on from its checkpoints, so see "
+        "to it that they can be read"
+    )
 
 
 def _publish(aside: Path, manifest: Manifest, final: Path) -> None:
@@ -241,19 +257,14 @@ def _publish(aside: Path, manifest: Manifest, final: Path) -> None:
     path.write_bytes(seal(msgspec.json.encode(manifest, order="sorted")))
     flush(path)
     flush(aside)
-    final.parent.mkdir(exist_ok=True)
-    flush(final.parent.parent)
+    make_folder(final.parent)
     aside.rename(final)
     flush(final.parent)
 
 
 def _aside(attempt: Attempt, step: int) -> Path:
     run_folder = attempt.run_folder
-    return run_folder.aside / f"{run_folder.run_id}.step-{step:08}.{_unique()}"
-
-
-def _unique() -> str:
-    return f"{os.uname().nodename}.{os.getpid()}.{next(_COUNTER)}"
+    return unfinished_name(f"{run_folder.run_id}.step-{step:08}", aside=run_folder.aside)
 
 
 def _flushed(path: Path) -> Content:
@@ -281,11 +292,3 @@ def _compare(path: Path, expected: Content, *, whole: bool) -> None:
         raise Damage(f"{path.name} has {size:,} bytes instead of {expected.bytes:,}")
     if _beginning(path, expected.bytes) != expected:
         raise Damage(f"{path.name} has changed since it was written")
-
-
-def _refuse_newer(path: Path, schema: int) -> None:
-    if schema > SCHEMA:
-        raise ConfigError(
-            f"{path}: written by a newer version (schema {schema}, this one reads up to "
-            f"{SCHEMA}); update descentlab"
-        )

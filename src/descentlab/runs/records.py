@@ -7,9 +7,11 @@ that are not finite are written as the texts ``nan``, ``inf`` and ``-inf``.
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -17,7 +19,8 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from descentlab.config import seal, unseal
-from descentlab.runs.storage import storage_errors
+from descentlab.errors import StorageError
+from descentlab.runs.storage import flush, storage_errors
 
 Value = float | int | bool | str
 
@@ -29,6 +32,7 @@ class RecordWriter:
         self.path = path
         with storage_errors(path):
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            flush(path.parent)
 
     def write(self, record: Mapping[str, Value]) -> None:
         """Append one record.
@@ -39,7 +43,7 @@ class RecordWriter:
         line = encode_record(record)
         with storage_errors(self.path, len(line)):
             if os.write(self._file, line) != len(line):
-                raise OSError(28, "disk full")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def flush(self) -> None:
         """Make the records so far durable.
@@ -52,8 +56,10 @@ class RecordWriter:
 
     def close(self) -> None:
         with storage_errors(self.path):
-            os.fsync(self._file)
-            os.close(self._file)
+            try:
+                os.fsync(self._file)
+            finally:
+                os.close(self._file)
 
     def __enter__(self) -> Self:
         return self
@@ -64,7 +70,9 @@ class RecordWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        # After an error, that one is to be seen, and not what a failing disk says to the flush.
+        with nullcontext() if error is None else suppress(StorageError):
+            self.close()
 
 
 class Records(NamedTuple):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from descentlab.errors import StorageError
-
-_COUNTER = itertools.count()
 
 
 @contextmanager
@@ -30,7 +28,8 @@ def storage_errors(path: Path, needed: int = 0) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(path if path.exists() else path.parent).free
+            there = next(each for each in (path, *path.parents) if each.exists())
+            free = shutil.disk_usage(there).free
             raise StorageError(
                 f"{path}: disk full, need {needed:,} bytes, have {free:,}; "
                 "make room and start again"
@@ -57,7 +56,7 @@ def publish(path: Path, content: bytes, *, aside: Path) -> bool:
     Raises:
         StorageError: if the disk refuses.
     """
-    unfinished = aside / f"{path.name}.{os.uname().nodename}.{os.getpid()}.{next(_COUNTER)}"
+    unfinished = unfinished_name(path.name, aside=aside)
     with storage_errors(path, len(content)):
         try:
             with unfinished.open("wb") as file:
@@ -72,6 +71,26 @@ def publish(path: Path, content: bytes, *, aside: Path) -> bool:
             return True
         finally:
             unfinished.unlink(missing_ok=True)
+
+
+def unfinished_name(name: str, *, aside: Path) -> Path:
+    """A path under ``aside`` that nobody has used, which tells what it is for and whose it is.
+
+    The process's number is not enough: in a container the next process may have it too.
+    """
+    return aside / f"{name}.{os.uname().nodename}.{os.getpid()}.{secrets.token_hex(4)}"
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder whose name is durable, with those above it that are missing.
+
+    Raises:
+        OSError: if the disk refuses.
+    """
+    if not path.parent.is_dir():
+        make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    flush(path.parent)  # though it was there: whoever made it may have been killed before this
 
 
 def flush(path: Path) -> None:

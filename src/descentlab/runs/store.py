@@ -12,7 +12,6 @@ All paths of a run come from ``RunFolder``. Readers never write.
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from descentlab.errors import ConfigError, CorruptError, nearest
 from descentlab.runs.claims import Claims
 from descentlab.runs.identity import SCHEMA, Run, make_run
 from descentlab.runs.records import RecordWriter
-from descentlab.runs.storage import publish, storage_errors
+from descentlab.runs.storage import make_folder, publish, storage_errors
 
 S = TypeVar("S", bound=msgspec.Struct)
 State = Literal["pending", "running", "done", "failed", "interrupted"]
@@ -107,7 +106,7 @@ class Attempt:
     def begin(self, environment: Mapping[str, Any]) -> None:
         """Make the folder and put the environment on disk, before step 0."""
         with storage_errors(self.path):
-            self.path.mkdir(exist_ok=True)
+            make_folder(self.path)
         publish(self.environment, canonical_json(dict(environment)), aside=self.run_folder.aside)
 
     def open_metrics(self) -> RecordWriter:
@@ -180,9 +179,10 @@ class RunFolder:
 
     def generations(self) -> int:
         """The highest generation that has a folder, 0 if none has."""
-        if not self.path.is_dir():
+        try:
+            names = [path.name.partition("attempt-")[2] for path in self.path.iterdir()]
+        except FileNotFoundError:
             return 0
-        names = (path.name.partition("attempt-")[2] for path in self.path.iterdir())
         return max((int(name) for name in names if name.isdecimal()), default=0)
 
     def run(self) -> Run:
@@ -211,19 +211,36 @@ def _read(path: Path, kind: type[S]) -> S:
     try:
         raw = path.read_bytes()
         content = msgspec.json.decode(raw)
-        schema = content.get("schema") if isinstance(content, dict) else None
-        if isinstance(schema, int) and schema > SCHEMA:
-            raise ConfigError(
-                f"{path}: written by a newer version (schema {schema}, this one "
-                f"reads up to {SCHEMA}); update descentlab"
-            )
-        if unseal(raw) is None:
+        whole = unseal(raw) is not None
+        refuse_newer(path, content, whole=whole)
+        if not whole:
             raise CorruptError(f"{path}: its content has changed since it was written; {CURE}")
         return msgspec.convert(content, kind)
     except OSError as error:
         raise CorruptError(f"{path}: cannot be read ({error.strerror}); {CURE}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise CorruptError(f"{path}: damaged ({error}); {CURE}") from None
+
+
+def refuse_newer(path: Path, content: object, *, whole: bool) -> None:
+    """Refuse what a newer version of the program wrote, before anything is done to it.
+
+    Args:
+        path: of the file.
+        content: of the file, decoded.
+        whole: whether its seal fits; where it does not, the schema may be what was damaged.
+
+    Raises:
+        ConfigError: if it is of a newer version.
+    """
+    if not isinstance(content, dict) or not (whole or "crc" not in content):
+        return
+    schema = content.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise ConfigError(
+            f"{path}: written by a newer version (schema {schema}, this one reads up to "
+            f"{SCHEMA}); update descentlab"
+        )
 
 
 class Store:
@@ -247,7 +264,7 @@ class Store:
         if create:
             with storage_errors(root):
                 for folder in (self.studies, self.aside, self._runs, claims):
-                    folder.mkdir(parents=True, exist_ok=True)
+                    make_folder(folder)
                 self._sweep_aside()
         elif not self._runs.is_dir():
             raise ConfigError(f"{root}: not a store; give the folder that a run was trained into")
@@ -257,9 +274,10 @@ class Store:
         """Prove that the store can be written, and drop what killed processes left."""
         probe = self.aside / ".writable"
         probe.touch()
+        now = probe.stat().st_mtime  # by the clock that dates the leftovers, maybe a server's
         for leftover in self.aside.iterdir():
             with suppress(FileNotFoundError):  # another process has finished with it
-                if time.time() - leftover.stat().st_mtime > OLD:
+                if now - leftover.stat().st_mtime > OLD:
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
     def folder(self, run_id: str) -> RunFolder:
@@ -270,7 +288,7 @@ class Store:
         folder = self.folder(run.run_id)
         if not folder.spec.exists():
             with storage_errors(folder.path):
-                folder.path.mkdir(exist_ok=True)
+                make_folder(folder.path)
             publish(folder.spec, seal(canonical_json(run)), aside=self.aside)
         return folder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
-import shutil
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ def write(folder: Path, snapshot: Snapshot) -> None:
     try:
         save_file(tensors, path)
     except SafetensorError as error:
-        full = shutil.disk_usage(folder).free < snapshot.size
-        number = errno.ENOSPC if full else errno.EIO
+        said = re.search(r"\(os error (\d+)\)", str(error))
+        number = int(said[1]) if said else errno.EIO
         raise OSError(number, os.strerror(number), str(path)) from error
     path.chmod(0o644)  # the library's file is for its owner alone
     if path.stat().st_size < snapshot.size:

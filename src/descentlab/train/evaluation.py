@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
-from torch import nn
+from torch import Tensor
 
 from descentlab.data.batches import held_out_batches
 from descentlab.data.prepare import PreparedData
-from descentlab.model.transformer import token_losses
 
-TOKENS_AT_ONCE = 8192
+TokenLosses = Callable[[Tensor, Tensor], Tensor]
+"""From inputs and targets ``[b, L]`` to the cross-entropy of each in nats, ``[b·L]``."""
 
 
 def evaluate(
-    model: nn.Module, data: PreparedData, *, sequence_length: int, device: torch.device
+    token_losses: TokenLosses,
+    data: PreparedData,
+    *,
+    sequence_length: int,
+    sequences: int,
+    device: torch.device,
 ) -> float:
     """Return the mean cross-entropy in nats over every held-out token but the first.
 
     Losses are added in float64, so that the grouping into batches does not show.
+
+    Args:
+        token_losses: of the model, as ``Gradient.token_losses``.
+        data: verified tokens.
+        sequence_length: L.
+        sequences: how many to compute at once.
+        device: to put them on.
     """
     total = 0.0
     count = 0
-    sequences = max(1, TOKENS_AT_ONCE // sequence_length)
-    model.eval()
-    with torch.inference_mode():
-        for inputs, targets in held_out_batches(
-            data, sequence_length=sequence_length, sequences=sequences
-        ):
-            inputs_BL = torch.from_numpy(inputs).to(device)
-            targets_BL = torch.from_numpy(targets).to(device)
-            total += token_losses(model, inputs_BL, targets_BL).double().sum().item()
-            count += targets.size
-    model.train()
+    for inputs, targets in held_out_batches(
+        data, sequence_length=sequence_length, sequences=sequences
+    ):
+        losses = token_losses(
+            torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+        )
+        total += losses.double().sum().item()
+        count += targets.size
     return total / count

@@ -13,18 +13,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from descentlab.data.batches import Tokens
 from descentlab.data.prepare import PreparedData
 from descentlab.errors import ConfigError
-from descentlab.model.transformer import Transformer, token_losses
+from descentlab.model.transformer import Transformer
 from descentlab.optim.groups import parameter_groups
 from descentlab.optim.optimizer import RuleOptimizer
 from descentlab.runs.records import Value
 from descentlab.seeding import derived_seed
 from descentlab.train import state
+from descentlab.train.computation import computation
 from descentlab.train.evaluation import evaluate
+from descentlab.train.gradient import Gradient
 from descentlab.train.plan import batches_for
 from descentlab.train.probes import Probes
 from descentlab.train.spec import RunSpec
@@ -78,10 +80,13 @@ class Training:
         device = pick_device(spec)
         self.batches = batches_for(spec, data)
         self.model = initial_model(spec).to(device)
+        self.gradient = gradient_of(spec, self.model)
         self.optimizer = spec.optimizer.build(
             parameter_groups(self.model, weight_decay=spec.optimizer.weight_decay)
         )
-        self.probes = _probes(spec, self.model, self.optimizer, data, observer.probes)
+        self.probes = _probes(
+            spec, self.model, self.optimizer, data, observer.probes, self.gradient
+        )
 
     def snapshot(self) -> Snapshot:
         """The state after ``step`` updates."""
@@ -132,7 +137,7 @@ def train(
         began = time.perf_counter()
         rows_BL1 = training.batches(step)
         batch_BL1 = torch.from_numpy(rows_BL1).to(device)
-        loss = accumulate_gradient(training.model, batch_BL1, spec.execution.micro_batch)
+        loss = training.gradient(batch_BL1)
         reason = _update(training, loss, batch_hash(rows_BL1), observer.metrics)
         if reason is not None:
             return _diverged(training, step, reason)
@@ -190,22 +195,15 @@ def initial_model(spec: RunSpec) -> Transformer:
     return Transformer(spec.model, generator=generator)
 
 
-def accumulate_gradient(model: nn.Module, batch_BL1: Tensor, micro_batch: int | None) -> float:
-    """Leave the gradient of the batch's mean token loss in ``.grad``; return that loss.
-
-    Args:
-        model: with empty gradients.
-        batch_BL1: token rows ``[B, L+1]``.
-        micro_batch: sequences at once; the gradient is the same for any, but for rounding.
-    """
-    total = 0.0
-    count = batch_BL1[:, 1:].numel()
-    for piece_BL1 in batch_BL1.split(micro_batch or len(batch_BL1)):
-        losses = token_losses(model, piece_BL1[:, :-1], piece_BL1[:, 1:])
-        loss = losses.sum() / count
-        loss.backward()
-        total += loss.item()
-    return total
+def gradient_of(spec: RunSpec, model: Transformer) -> Gradient:
+    """What computes the gradients and held-out losses of a run, for a model on its device."""
+    batch_size = spec.training.batch_size
+    return Gradient(
+        model,
+        computation(spec, model.head.weight.device),
+        length=spec.data.sequence_length,
+        micro_batch=min(spec.execution.micro_batch or batch_size, batch_size),
+    )
 
 
 def _probes(
@@ -214,23 +212,21 @@ def _probes(
     optimizer: torch.optim.Optimizer,
     data: PreparedData,
     record: Record,
+    gradient: Gradient,
 ) -> Probes | None:
     """What looks at each step between its gradient and its update."""
     if spec.probes is None:
         return None
     assert isinstance(optimizer, RuleOptimizer)
-
-    def leave_gradient(batch_BL1: Tensor) -> None:
-        accumulate_gradient(model, batch_BL1, spec.execution.micro_batch)
-
-    return Probes(spec, model, optimizer, data, leave_gradient, record)
+    return Probes(spec, model, optimizer, data, gradient, record)
 
 
 def _update(training: Training, loss: float, batch: str, record: Record) -> str | None:
     """Clip and update, unless loss or gradient is not finite; say then what is not."""
     spec, model, optimizer = training.spec, training.model, training.optimizer
     step = training.step + 1
-    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    # A norm of bfloat16 would be one: float32 gradients are taken as they are.
+    gradients = [p.grad.float() for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     limit = spec.optimizer.clip_norm
     clips = limit != "none" and norm.item() > limit
@@ -268,9 +264,14 @@ def what_is_not_finite(model: nn.Module, loss: float) -> str:
 
 
 def _evaluate(training: Training, data: PreparedData, record: Record) -> float:
-    spec = training.spec
-    length = spec.data.sequence_length
-    loss = evaluate(training.model, data, sequence_length=length, device=pick_device(spec))
+    gradient = training.gradient
+    loss = evaluate(
+        gradient.token_losses,
+        data,
+        sequence_length=training.spec.data.sequence_length,
+        sequences=gradient.sequences_at_once,
+        device=gradient.device,
+    )
     perplexity = perplexity_of(loss)
     record({"step": training.step, "validation_loss": loss, "validation_perplexity": perplexity})
     return loss

@@ -16,6 +16,16 @@ from descentlab.train.conventions import with_conventions
 from descentlab.train.probe_spec import ProbeSpec
 from descentlab.train.schedule import Schedule
 
+Precision = Literal["float32", "bfloat16-autocast", "bfloat16-master", "bfloat16"]
+"""In what types a run computes; the optimizer's state is in float32 in each.
+
+- ``float32``: everything.
+- ``bfloat16-autocast``: weights and residual stream in float32, matrix products in bfloat16.
+- ``bfloat16-master``: bfloat16 but for the weights that the optimizer updates, which are cast
+  where they are used; norms and the loss compute in float32.
+- ``bfloat16``: the weights as well. An update of less than 2⁻⁹ of a weight is lost.
+"""
+
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How long a run trains, and on how much at a time."""
@@ -45,6 +55,18 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     resume: Literal["exact", "inexact", "restart"] = "exact"
     """What to do with an interrupted run's checkpoint: go on from it where that gives the same
     bits; go on wherever, and say so in the result for good; or begin at the first step."""
+    compile: Literal["auto", "never", "always"] = "auto"
+    """Compile the model; ``auto`` does where the run is long enough to pay it back."""
+    attention: Literal["auto", "sdpa", "matmul"] = "auto"
+    """Torch's fused attention, or one over all pairs of positions, for short sequences."""
+    projection: Literal["auto", "torch", "onednn"] = "auto"
+    """The library for float32 matrix products on a CPU; ``auto`` measures if it compiles."""
+    activation_checkpointing: bool = False
+    """Keep only what goes into each block, and compute the rest again in the backward pass."""
+    loss_chunk: PositiveInt | None = None
+    """Tokens whose logits are held at once; if left out, what 256 MiB hold in float32."""
+    tf32: bool = False
+    """Let a GPU round the factors of float32 products to 10 bits."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -63,6 +85,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     training: Training
     schedule: Schedule = Schedule()
     execution: Execution = Execution()
+    precision: Precision = "float32"
     probes: ProbeSpec | None = None
     """Diagnostics; none if left out."""
     seed: NonNegativeInt = 0
@@ -97,8 +120,12 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "training": msgspec.to_builtins(self.training),
             "seed": self.seed,
         }
-        # Probes change no result, but what is on record; without them, ids stay as they were.
-        return identity | ({"probes": self.probes.canonical()} if self.probes else {})
+        # What is left out at its default came later: the ids of older runs stay as they were.
+        if self.precision != "float32":
+            identity["precision"] = self.precision
+        if self.probes:  # they change no result, but what is on record
+            identity["probes"] = self.probes.canonical()
+        return identity
 
 
 def run_spec(settings: Mapping[str, Any], *, where: str) -> RunSpec:

@@ -23,11 +23,12 @@ from descentlab.runs.checkpoints import discard_all
 from descentlab.runs.identity import Run
 from descentlab.runs.records import Value
 from descentlab.runs.store import Attempt, Result, Store
-from descentlab.train.environment import environment, fingerprint, set_up_process
+from descentlab.train.environment import environment, set_up_process
 from descentlab.train.loop import Observer, Outcome, Training, train
-from descentlab.train.resuming import Saver, found_for, inexact_since, snapshot_of
+from descentlab.train.resuming import Saver, beginning
 from descentlab.train.signals import Stop, stop_between_steps
 from descentlab.train.spec import RunSpec, run_spec
+from descentlab.train.throughput import Meter
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with the step, the number of steps, and the loss."""
@@ -80,7 +81,7 @@ def train_in_store(
         spec = run_spec(run.settings, where=f"run {run.run_id}")
         set_up_process(spec)
         attempt.begin(environment(spec))
-        stop = _train(spec, _tokens(run, spec), store, attempt, progress, warn)
+        stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn)
     except Interrupted as interruption:
         attempt.end("interrupted", str(interruption))
         raise
@@ -98,7 +99,7 @@ def train_in_store(
     return result
 
 
-def _tokens(run: Run, spec: RunSpec) -> PreparedData:
+def tokens_of(run: Run, spec: RunSpec) -> PreparedData:
     """The very tokens that the run was planned with, made again if the cache lost them."""
     try:
         return reopen(run.data_sha256)
@@ -127,28 +128,25 @@ def _train(
     warn: Callable[[str], None],
 ) -> Stop:
     steps = spec.training.steps
-    known = fingerprint(spec)
-    begun = found_for(attempt, spec.execution, known, warn)
+    begun = beginning(attempt, spec, warn)
+    spec = begun.spec
     with (
         attempt.open_metrics() as metrics,
         attempt.open_timing() as timing,
         attempt.open_probes() if spec.probes else nullcontext() as probes,
         stop_between_steps() as stop,
     ):
-        saver = Saver(
-            store,
-            attempt,
-            spec.execution,
-            fingerprint=known,
-            records=[each for each in (metrics, timing, probes) if each is not None],
-            begun=begun,
-            inexact_since=inexact_since(begun, known),
-        )
+        records = [each for each in (metrics, timing, probes) if each is not None]
+        saver = Saver(store, attempt, begun, records)
 
         def observe(record: Mapping[str, Value]) -> None:
             metrics.write(record)
             if "loss" in record:
                 progress(int(record["step"]), steps, float(record["loss"]))
+
+        def time(record: Mapping[str, Value]) -> None:
+            timing.write(record)
+            meter.add(record)
 
         def boundary(training: Training) -> None:
             if stop.received is not None or saver.due(training):
@@ -159,13 +157,16 @@ def _train(
                     "command goes on from there"
                 )
 
-        observer = Observer(metrics=observe, timing=timing.write, boundary=boundary)
+        meter = Meter()
+        observer = Observer(metrics=observe, timing=time, boundary=boundary)
         if probes is not None:
             observer = replace(observer, probes=probes.write)
-        outcome = train(spec, data, observer, snapshot_of(begun))
+        outcome = train(spec, data, observer, begun.snapshot)
+        if (summary := meter.summary(spec)) is not None:
+            timing.write(summary)
         if spec.execution.final_checkpoint:
             saver.save(outcome.training)
-    _finish(spec, store, attempt, outcome, inexact_since(begun, known))
+    _finish(spec, store, attempt, outcome, begun.inexact_since)
     return stop
 
 

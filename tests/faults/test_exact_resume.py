@@ -1,0 +1,62 @@
+"""Every optimizer, killed midway, goes on to the same weights, state and records."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, get_args
+
+import pytest
+from faults.forks import KILL, Fault
+
+from descentlab.optim.methods import AnyMethod
+from descentlab.train.loop import initial_model
+from descentlab.train.spec import run_spec
+
+LR = {"lr": 0.01}
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"method": "adam", "beta": 0.9},
+    "adam, two decays": {"method": "adam", "beta1": 0.8, "beta2": 0.95, "eps": 1e-4},
+    "adam from the first gradient": {
+        "method": "adam",
+        "beta": 0.9,
+        "init": "gradient",
+        "bias_correction": False,
+    },
+    "rmsprop": {"method": "rmsprop", "beta": 0.95},
+    "signum": {"method": "signum", "beta": 0.9},
+    "mollified signum": {"method": "signum", "beta": 0.9, "eps": 1e-3},
+    "emasign": {"method": "emasign", "beta": 0.9},
+    "signsgd": {"method": "signsgd"},
+    "constant variance": {"method": "constant_variance", "beta": 0.9, "variance": 1e-4},
+    "constant variances": {"method": "constant_variance", "beta": 0.9, "variance": 1e-4},
+    "sgd": {"method": "sgd", "beta": 0.0, "lr": 0.1},
+    "sgd with momentum": {"method": "sgd", "beta": 0.9, "lr": 0.1},
+    "clipped sgd": {"method": "sgd", "beta": 0.9, "coordinate_clip": 1e-3, "dampening": 0.0},
+}
+ACCUMULATIONS: dict[str, dict[str, Any]] = {"whole": {}, "quarters": {"micro_batch": 1}}
+PRECISIONS: dict[str, dict[str, Any]] = {"fp32": {}}
+"""Settings of the execution."""
+
+
+def test_no_method_is_left_out():
+    methods = {each.__struct_config__.tag for each in get_args(AnyMethod)}
+    assert {each["method"] for each in OPTIMIZERS.values()} == methods
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "accumulation", "precision"),
+    list(itertools.product(OPTIMIZERS, ACCUMULATIONS, PRECISIONS)),
+)
+def test_a_killed_run_goes_on_exactly(laboratory, plan, optimizer, accumulation, precision):
+    settings = {**LR, **OPTIMIZERS[optimizer]}
+    execution = {**ACCUMULATIONS[accumulation], **PRECISIONS[precision], "checkpoint_every": 2}
+    if optimizer == "constant variances":
+        spec = run_spec(plan(optimizer=settings).settings, where="test")
+        names = [name for name, _ in initial_model(spec).named_parameters()]
+        settings["relative"] = {name: 1 + n for n, name in enumerate(names)}
+    whole = laboratory.undisturbed(
+        plan(optimizer=settings, execution=execution, training={"steps": 4})
+    )
+    written = [each for each in whole.process.calls() if each.path.name == "metrics.jsonl"]
+    third = next(each for each in written if b'"step":3,' in each.content)
+    assert laboratory.killed(whole, Fault(KILL, third.number + 1)) == []

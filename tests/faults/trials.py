@@ -1,0 +1,62 @@
+"""A run as the processes under test train it, and what it leaves behind."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from descentlab.runs import checkpoints
+from descentlab.runs.identity import Run
+from descentlab.runs.store import RunFolder, Store
+
+SAVED, WENT_ON = "saved after step ", "goes on after step "
+
+
+def train(root: str, run_json: str) -> None:
+    """Do what ``descent train`` does with a spec, and say what was saved and gone on from."""
+    from descentlab.train.work import train_in_store
+
+    save, adopt = checkpoints.save, checkpoints.adopt
+
+    def saving(attempt: Any, step: int, *arguments: Any, **settings: Any) -> Path:
+        path = save(attempt, step, *arguments, **settings)
+        print(f"{SAVED}{step}", flush=True)
+        return path
+
+    def adopting(found: Any, attempt: Any) -> Any:
+        print(f"{WENT_ON}{found.manifest.step}", flush=True)
+        return adopt(found, attempt)
+
+    checkpoints.save, checkpoints.adopt = saving, adopting
+    run = msgspec.json.decode(run_json, type=Run)
+    store = Store(Path(root), create=True)
+    store.register(run)
+    train_in_store(store, run, warn=lambda line: print(f"warning: {line}", file=sys.stderr))
+
+
+def steps(said: str, what: str) -> list[int]:
+    """The steps that a process said it had saved, or gone on from."""
+    return [int(line.removeprefix(what)) for line in said.splitlines() if line.startswith(what)]
+
+
+def outcome(folder: RunFolder) -> dict[str, bytes]:
+    """What must come out the same: result, last state and records, byte for byte."""
+    result = folder.result()
+    assert result is not None
+    found = checkpoints.newest(folder, lambda line: None)
+    assert found is not None
+    files = {name: (found.path / name).read_bytes() for name in found.manifest.files}
+    attempt = folder.attempt(result.generation)
+    for path in (attempt.metrics, attempt.probes):
+        if path.exists():
+            files[path.name] = path.read_bytes()
+    files["result"] = msgspec.json.encode(msgspec.structs.replace(result, generation=0))
+    return files
+
+
+def different(one: dict[str, bytes], other: dict[str, bytes]) -> list[str]:
+    """The parts in which two outcomes differ."""
+    return [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
