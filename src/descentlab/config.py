@@ -178,7 +178,7 @@ def _check_names(kind: object, value: object, where: str, key: str) -> None:
             continue
         path = f"{key}.{name}".lstrip(".")
         if name not in allowed:
-            names = {*allowed, tag_field} - {None}
+            names = {*allowed, *getattr(structs[0], "shorthands", ()), tag_field} - {None}
             raise ConfigError(f"{where}: {path}: unknown setting; {nearest(name, names)}")
         _check_names(allowed[name], inner, where, path)
 
@@ -195,12 +195,13 @@ def _structs_of(kind: object) -> list[type[msgspec.Struct]]:
 
 
 def _choices(kind: object, key: str) -> list[str]:
-    """The texts that the setting ``key`` may be, if it may only be one of some texts."""
+    """What the setting ``key`` may be, as text, if it may only be one of some values."""
     for name in filter(None, key.split(".")):
         hints = [get_type_hints(each, include_extras=True) for each in _structs_of(kind)]
         kind = Union[tuple(each[name] for each in hints if name in each) or (None,)]  # noqa: UP007 made at run time
     options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
-    return [text for each in options if get_origin(each) is Literal for text in get_args(each)]
+    literals = [each for each in options if get_origin(each) is Literal]
+    return [str(value) for each in literals for value in get_args(each)]
 
 
 def canonical_json(value: object) -> bytes:

@@ -224,7 +224,7 @@ def newest_step(folder: RunFolder) -> tuple[int, list[str]]:
     whole, broken = [0], []
     for generation in range(1, folder.generations() + 1):
         attempt = folder.attempt(generation)
-        for path in checkpoints.checkpoints(attempt):
+        for path in checkpoints.stored(attempt):
             try:
                 whole.append(checkpoints.verified(path, attempt).step)
             except checkpoints.Damage as damage:

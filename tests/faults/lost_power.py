@@ -23,7 +23,8 @@ class File:
     def lost(self, draw: random.Random | None) -> bytes:
         if draw is None or self.now == self.safe:
             return self.safe
-        cut = draw.randint(0, len(self.now))
+        kept = len(self.safe) if self.now.startswith(self.safe) else 0  # appending rewrites nothing
+        cut = draw.randint(kept, len(self.now))
         zeros = bytes(len(self.now) - cut)
         return draw.choice([self.safe, self.now, self.now[:cut], self.now[:cut] + zeros])
 

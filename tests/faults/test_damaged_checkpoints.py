@@ -259,7 +259,7 @@ def test_a_folder_of_checkpoints_that_may_not_be_read_is_not_taken_for_none(fold
     with monkeypatch.context() as patch:
         patch.setattr(Path, "iterdir", refuse)
         with pytest.raises(StorageError, match=r"checkpoints: cannot be read \(Permission denied"):
-            checkpoints.checkpoints(attempt)
+            checkpoints.stored(attempt)
     make_file_of(attempt.checkpoints)
     with pytest.raises(StorageError, match=r"checkpoints: cannot be read \(Not a directory"):
         checkpoints.newest(folder, lambda line: None)

@@ -25,7 +25,8 @@ every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIM
 
 
 def random(seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    return torch.randn(4, 3, generator=torch.Generator().manual_seed(seed)).to(dtype)
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(4, 3, generator=generator, dtype=torch.float32).to(dtype)
 
 
 def steps(optimizer: torch.optim.Optimizer, weight: nn.Parameter, seeds: range) -> None:
@@ -47,6 +48,22 @@ def test_state_is_at_least_float32_and_weights_keep_their_type(
     wide = torch.float64 if dtype == torch.float64 else torch.float32
     assert {each.dtype for each in tensors} <= {wide}
     assert weight.dtype == dtype
+
+
+@every_optimizer
+def test_torchs_default_type_changes_no_step(make: Make) -> None:
+    def trained() -> Tensor:
+        weight = nn.Parameter(random(0, torch.float64))
+        steps(make([weight]), weight, range(1, 6))
+        return weight.detach()
+
+    usual = trained()
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(trained(), usual)
+    finally:
+        torch.set_default_dtype(default)
 
 
 def test_state_of_bf16_weights_averages_with_float32_precision() -> None:

@@ -102,8 +102,9 @@ def test_a_damaged_run_is_passed_over(store):
 
 def test_many_differences_are_counted(store):
     changes = {f"setting{n}": n for n in range(SHOWN + 2)}
-    interrupted(store, planned(**changes))
-    assert len(differences(planned(**changes), planned())) == SHOWN + 2
+    other = make_run(identity={**planned().identity, **changes}, settings={}, data_sha256=DATA)
+    interrupted(store, other)
+    assert len(differences(other, planned())) == SHOWN + 2
     assert f"setting{SHOWN - 1} is {SHOWN - 1}, not None; and 2 more; give" in refused(
         store, planned()
     )

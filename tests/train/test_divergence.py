@@ -12,7 +12,7 @@ from torch import Tensor
 
 from descentlab.model.transformer import Transformer
 from descentlab.train import loop
-from descentlab.train.loop import accumulate_gradient
+from descentlab.train.gradient import Gradient
 from descentlab.train.spec import RunSpec
 
 Make = Callable[..., RunSpec]
@@ -26,11 +26,13 @@ def watch(
     """Note the weights before each step, and let ``spoil`` change its gradient and loss."""
     before: list[Weights] = []
 
-    def accumulate(model: Transformer, batch_BL1: Tensor, micro_batch: int | None) -> float:
-        before.append({name: value.clone() for name, value in model.state_dict().items()})
-        return spoil(len(before), model, accumulate_gradient(model, batch_BL1, micro_batch))
+    class Watched(Gradient):
+        def __call__(self, batch_BL1: Tensor) -> float:
+            model = self._model
+            before.append({name: value.clone() for name, value in model.state_dict().items()})
+            return spoil(len(before), model, super().__call__(batch_BL1))
 
-    monkeypatch.setattr(loop, "accumulate_gradient", accumulate)
+    monkeypatch.setattr(loop, "Gradient", Watched)
     return before
 
 

@@ -7,11 +7,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from oracles.plain_gradient import plain_gradient
 from torch import Tensor
 
 from descentlab.data.prepare import PreparedData
 from descentlab.errors import DataError
-from descentlab.train.loop import accumulate_gradient, initial_model
+from descentlab.train.loop import initial_model
 from descentlab.train.noise import check_rows, clipped_gradients, measured_variance, noise_batches
 from descentlab.train.plan import batches_for
 from descentlab.train.spec import RunSpec
@@ -39,7 +40,7 @@ def test_variance_over_batches_is_numpys_of_the_clipped_gradients(
     stacked = []
     for batch in batches:
         model.zero_grad()
-        accumulate_gradient(model, batch, None)
+        plain_gradient(model, batch)
         flat = np.concatenate(
             [p.grad.double().numpy().ravel() for p in parameters if p.grad is not None]
         )
@@ -52,7 +53,7 @@ def test_variance_over_batches_is_numpys_of_the_clipped_gradients(
     found = measured_variance(
         parameters,
         batches,
-        lambda batch: accumulate_gradient(model, batch, None),
+        lambda batch: plain_gradient(model, batch),
         limit,  # pyright: ignore[reportArgumentType] any text but "none" is not among the cases
     )
     flat = np.concatenate([found[p].double().numpy().ravel() for p in parameters])
@@ -64,7 +65,7 @@ def test_weights_gradients_and_generators_are_left_as_they_were(
 ) -> None:
     model = initial_model(probed)
     parameters = list(model.parameters())
-    accumulate_gradient(model, next(iter(noise_batches(probed, data, 3))), None)
+    plain_gradient(model, next(iter(noise_batches(probed, data, 3))))
     parameters[0].grad = None
     held = [each.grad for each in parameters]
     copies = [None if each is None else each.clone() for each in held]
@@ -73,7 +74,7 @@ def test_weights_gradients_and_generators_are_left_as_they_were(
 
     def leave(batch: Tensor) -> None:
         assert all(each.grad is None for each in parameters)
-        accumulate_gradient(model, batch, None)
+        plain_gradient(model, batch)
 
     measured_variance(parameters, noise_batches(probed, data, 3), leave, 1.0)
     for parameter, gradient, copy in zip(parameters, held, copies, strict=True):

@@ -14,7 +14,7 @@ from torch import nn
 
 from descentlab.data.prepare import PreparedData
 from descentlab.errors import ConfigError, DataError
-from descentlab.train.loop import Observer, accumulate_gradient, initial_model, pick_device, train
+from descentlab.train.loop import Observer, gradient_of, initial_model, pick_device, train
 from descentlab.train.plan import batches_for
 from descentlab.train.spec import RunSpec
 
@@ -92,7 +92,7 @@ def test_micro_batches_of_any_size_give_the_gradient_of_the_whole_batch(
     whole, pieces = initial_model(spec), initial_model(spec)
     expected = mean_loss(whole, batch_BL1)
     expected.backward()
-    loss = accumulate_gradient(pieces, batch_BL1, micro_batch)
+    loss = gradient_of(tiny(execution={"micro_batch": micro_batch}), pieces)(batch_BL1)
     assert loss == pytest.approx(expected.item(), rel=1e-6)
     for ours, theirs in zip(pieces.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=0, atol=1e-6)

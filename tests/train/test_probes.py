@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from oracles.plain_gradient import plain_gradient
 from scipy.stats import spearmanr
 
 from descentlab.data.prepare import PreparedData
@@ -17,7 +18,7 @@ from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
 from descentlab.train import readings
 from descentlab.train.blocks import block_of
-from descentlab.train.loop import accumulate_gradient, initial_model
+from descentlab.train.loop import initial_model
 from descentlab.train.noise import noise_batches
 from descentlab.train.plan import batches_for, resolver
 from descentlab.train.readings import Block, comparison, order_statistics, rank_correlation
@@ -120,7 +121,7 @@ def replay(spec: RunSpec, data: PreparedData, until: int) -> tuple[torch.nn.Modu
     gradients = []
     for step in range(1, until + 1):
         model.zero_grad()
-        accumulate_gradient(model, torch.from_numpy(read(step)), None)
+        plain_gradient(model, torch.from_numpy(read(step)))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         given = ((name, each.grad) for name, each in model.named_parameters())
         gradients.append({n: g.double().numpy().copy() for n, g in given if g is not None})
@@ -165,7 +166,7 @@ def test_records_of_adam_against_averages_of_the_gradients_in_numpy(
     measured = []
     for batch in noise_batches(spec, data, 3):
         model.zero_grad()
-        accumulate_gradient(model, batch, None)
+        plain_gradient(model, batch)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         named = dict(model.named_parameters())
         measured.append(np.concatenate([named[n].grad.double().numpy().ravel() for n in names]))  # pyright: ignore[reportOptionalMemberAccess] just computed

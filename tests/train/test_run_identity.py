@@ -42,10 +42,12 @@ CHANGES: dict[str, Any] = {
     "optimizer.bias_correction": False,
     "schedule.warmup": 0.2,
     "schedule.floor": 0.1,
+    "schedule.count_from": 0,
     "training.steps": 101,
     "training.batch_size": 9,
     "training.evaluate_every": 10,
     "seed": 1,
+    "precision": "bfloat16",
     "probes": {},
 }
 """Each alone makes another run."""
@@ -71,10 +73,17 @@ HOW = {
         "device",
         "threads",
         "micro_batch",
+        "parallelism",
         "checkpoint_every",
         "checkpoint_minutes",
         "final_checkpoint",
         "resume",
+        "compile",
+        "attention",
+        "projection",
+        "activation_checkpointing",
+        "loss_chunk",
+        "tf32",
     )
 }
 
@@ -121,9 +130,18 @@ SAME: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"probes": {"shadows": [{"method": "signsgd", "lr": 1, "clip_norm": "none"}]}},
     ),
     "noise that is not measured": ({"probes": {"noise_every": 7}}, {"probes": {}}),
+    "conventions by default": ({"conventions": "descentlab"}, {}),
+    "conventions": (
+        {"conventions": "paper", "optimizer": {"method": "signum", "lr": 0.5, "beta": 0.9}},
+        {
+            "schedule": {"floor": 1e-5, "floor_unit": "absolute", "count_from": 0},
+            "optimizer": {"method": "signum", "lr": 0.5, "beta": 0.9, "init": "gradient"},
+        },
+    ),
     "corpus": ({"data": {"corpus": "/texts", "tokenizer": "byte", "seed": 5}}, {}),
 }
 DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "conventions": ({"conventions": "paper"}, {"conventions": "descentlab"}),
     "floor unit": (
         {"schedule": {"floor": 0.25, "floor_unit": "fraction"}},
         {"schedule": {"floor": 0.25, "floor_unit": "absolute"}},
@@ -191,6 +209,14 @@ def test_every_setting_is_known_to_matter_or_not() -> None:
     [
         ({"model": {"size": "laptp"}}, "did you mean laptop"),
         ({"model": {**BASE["model"], "depth": 2}}, "model.depth: unknown setting"),
+        ({"conventions": "papr"}, "conventions: none are called 'papr'; did you mean paper?"),
+        (
+            {"conventions": ["paper"]},
+            r"conventions: none are called \['paper'\]; did you mean paper",
+        ),
+        ({"convention": "paper"}, "convention: unknown setting; did you mean conventions?"),
+        ({"model": {"sise": "160M"}}, "model.sise: unknown setting; did you mean size?"),
+        ({"schedule": {"count_from": 2}}, r"schedule.count_from.*\(given: 2\); allowed are 0, 1"),
         ({"schedule": {"floor": 1.5}}, "schedule.floor: ends at a learning rate of 0.75"),
         ({"data": {"vocabulary": 2048}}, "data.vocabulary: 2048 tokens do not fit"),
         ({"optimizer": {"method": "adm", "lr": 1}}, "did you mean adam"),
@@ -224,8 +250,8 @@ def test_unusable_settings_are_refused_by_name(changes: dict[str, Any], problem:
         run_spec({**BASE, **changes}, where="test")
 
 
-def test_a_run_without_probes_keeps_the_id_it_had_before_there_were_any() -> None:
-    # Computed with the version before them.
+def test_a_run_keeps_the_id_it_had_before_there_were_probes_and_conventions() -> None:
+    # Computed with the version before probes.
     assert identity({}) == "1e68ee87c43e936e265aa5549dcb8ab62215f2bb4b8d076587e0e33bd780a4ad"
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from typing import Literal
 
+import msgspec
 import pytest
 
+from descentlab.train.conventions import CONVENTIONS
 from descentlab.train.schedule import Schedule
 
 
@@ -56,6 +60,44 @@ def test_the_papers_schedule_at_its_landmarks() -> None:
     schedule = Schedule(warmup=0.1, floor=1e-5, floor_unit="absolute")
     at = {step: schedule.lr(step, steps=6200, peak=8e-3) for step in (1, 310, 620, 3410, 6200)}
     assert at == pytest.approx({1: 8e-3 / 620, 310: 4e-3, 620: 8e-3, 3410: 4.005e-3, 6200: 1e-5})
+
+
+def trainer_rates(steps: int, peak: float) -> Iterator[float]:
+    """What the paper's trainer gives each update, as a loop that steps its scheduler last."""
+    warmup, end = int(0.1 * steps), 1e-5
+    lr = 0.0
+    for t in itertools.count(1):
+        yield lr
+        if t <= warmup:
+            lr = 0.0 + (peak - 0.0) / warmup * t
+        else:
+            progress = (t - warmup) / (steps - warmup)
+            lr = end + 0.5 * (peak - end) * (1 + math.cos(math.pi * progress))
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 95, 4800, 6200, 7800])
+@pytest.mark.parametrize("peak", [8e-3, 5e-4])
+def test_the_papers_conventions_give_the_rates_of_its_trainer(steps: int, peak: float) -> None:
+    schedule = msgspec.convert(CONVENTIONS["paper"][0]["schedule"], Schedule)
+    found = rates(schedule, steps, peak)
+    assert found == pytest.approx([*itertools.islice(trainer_rates(steps, peak), steps)], rel=1e-12)
+    assert found[0] == 0
+    assert 1e-5 not in found  # the floor is never taken
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.35, 1.0])
+@pytest.mark.parametrize("steps", [1, 2, 7, 40])
+def test_counting_from_zero_gives_the_rates_of_one_update_before(warmup: float, steps: int) -> None:
+    one = Schedule(warmup=warmup, floor=0.1)
+    zero = Schedule(warmup=warmup, floor=0.1, count_from=0)
+    first, *rest = rates(zero, steps, 0.5)
+    assert rest == rates(one, steps, 0.5)[:-1]
+    assert first == 0
+
+
+def test_a_tenth_of_the_steps_is_rounded_as_the_trainer_rounds_it() -> None:
+    steps = range(1, 10_000)
+    assert [Schedule().warmup_steps(n) for n in steps] == [int(0.1 * n) for n in steps]
 
 
 def test_without_warmup_the_first_step_is_already_below_the_peak() -> None:

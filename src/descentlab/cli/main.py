@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -19,6 +20,7 @@ from descentlab.cli import (
     filters,
     probes,
     quadratic,
+    replay_step,
     reproduce,
     runs,
     sweep,
@@ -40,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": sweep.sweep,
     "runs": runs.runs,
     "show": runs.show,
+    "replay-step": replay_step.replay_step,
     "probes": probes.probes,
     "certify": certify.certify,
     "check-optimizer": check_optimizer.check_optimizer,
@@ -71,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ConfigError.exit_code
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, _interrupt)
+    arguments = assignments_first(arguments)
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS, prog="descent", description=DESCRIPTION, args=arguments
@@ -90,6 +94,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: this is a bug in descentlab; please report the lines above", file=sys.stderr)
         return 1
     return 0
+
+
+def assignments_first(arguments: Sequence[str]) -> list[str]:
+    """Put ``key=value`` arguments before the options, where the parser wants them.
+
+    A dotted key is one wherever it stands, a plain one only if no option comes right before.
+
+    >>> assignments_first(["train", "a.toml", "--store", "s", "optimizer.lr=1", "seed=2"])
+    ['train', 'a.toml', 'optimizer.lr=1', 'seed=2', '--store', 's']
+    """
+    first = next((n for n, each in enumerate(arguments) if each.startswith("-")), len(arguments))
+    if first < 2:  # what they belong to comes after the options
+        return list(arguments)
+    moved: list[str] = []
+    kept: list[str] = []
+    for before, each in zip(arguments[first - 1 :], arguments[first:], strict=False):
+        plain = re.match(r"\w+=", each) and not before.startswith("-")
+        is_assignment = re.match(r"[a-z]\w*(\.\w+)+=", each) or plain
+        (moved if is_assignment else kept).append(each)
+    return [*arguments[:first], *moved, *kept]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -37,10 +37,15 @@ def duration(seconds: float | None) -> str:
 
 
 class Screen:
-    """Standard error: a drawing that changes in a terminal, a line now and then elsewhere."""
+    """Standard error: a drawing that changes in a terminal, a line now and then elsewhere.
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+    Args:
+        console: to draw on.
+        quiet: show nothing.
+    """
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        self._console = console or Console(stderr=True, quiet=quiet)
         self._live: Live | None = None
         self._last_shown = -math.inf
 

@@ -13,7 +13,7 @@ from descentlab.errors import CorruptError
 
 if TYPE_CHECKING:
     from descentlab.runs.identity import Run
-    from descentlab.runs.store import Status, Store
+    from descentlab.runs.store import Attempt, Status, Store
 
 
 def runs(store: Annotated[Path, tyro.conf.Positional] = Path("store")) -> None:
@@ -50,7 +50,8 @@ def show(
         store: the folder of runs.
         run: its id, or enough of its beginning.
     """
-    from descentlab.runs.records import read_records
+    from descentlab.runs.checkpoints import stored
+    from descentlab.runs.records import last_record, read_records
     from descentlab.runs.store import Store
 
     opened = Store(store)
@@ -66,8 +67,57 @@ def show(
     metrics = read_records(attempt.metrics)
     if metrics.damaged_at is not None:
         print(f"  warning: metrics are damaged from byte {metrics.damaged_at} on")
+    for line in _spikes(metrics.records):
+        print(f"  {line}")
+    for path in stored(attempt)[:1]:
+        print(f"  last good checkpoint: {path}")
+    if status.result is not None and status.result.outcome == "diverged":
+        print(f"  to look at that step: descent replay-step {store} {found.run_id}")
     for record in metrics.records[-5:]:
         print("  " + "  ".join(f"{name} {_number(value)}" for name, value in record.items()))
+    for line in [*notices(attempt), *filter(None, [speed(last_record(attempt.timing))])]:
+        print(f"  {line}")
+
+
+def notices(attempt: Attempt) -> list[str]:
+    """What deserves a word about how an attempt computes, from its environment."""
+    import msgspec
+
+    try:
+        return list(msgspec.json.decode(attempt.environment.read_bytes()).get("notices", []))
+    except (OSError, msgspec.MsgspecError):  # it may have ended before, or be damaged
+        return []
+
+
+def speed(record: Mapping[str, Any] | None) -> str | None:
+    """Say how fast a run trained, from the summary that ends its timing; None without one.
+
+    >>> speed({"summary": True, "tokens_per_second": 27350.2, "start_seconds": 12.3,
+    ...     "peak_memory_bytes": 512_000_000, "mfu": 0.318, "step": 9, "seconds": 4.0,
+    ...     "flops_per_second": 6.4e10, "peak_flops_per_second": 2e11})
+    '27,350 tokens/s, 31.8% of 200 GFLOP/s, 512 MB at most, 12.3 s to start'
+    """
+    if record is None or "summary" not in record:
+        return None
+    parts = [f"{record['tokens_per_second']:,.0f} tokens/s"]
+    if "mfu" in record:
+        peak = record["peak_flops_per_second"] / 1e9
+        parts.append(f"{record['mfu']:.1%} of {peak:,.0f} GFLOP/s")
+    parts.append(f"{record['peak_memory_bytes'] / 1e6:,.0f} MB at most")
+    parts.append(f"{record['start_seconds']:.1f} s to start")
+    return ", ".join(parts)
+
+
+def _spikes(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    from descentlab.analysis.spikes import spikes
+
+    losses = [each for each in records if "loss" in each]
+    found = spikes([each["step"] for each in losses], [each["loss"] for each in losses])
+    return [
+        f"spike of the loss at steps {each.first}–{each.last}, up to {each.highest:.4g}, "
+        + ("then calm again" if each.recovered else "not calm since")
+        for each in found
+    ]
 
 
 def listing(store: Store, found: Sequence[Run], labels: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from types import MappingProxyType
+from typing import ClassVar
 
 import msgspec
 
@@ -21,6 +22,9 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         ConfigError: if the width does not divide into heads, or the heads are too
             narrow for the rotated fraction.
     """
+
+    shorthands: ClassVar[tuple[str, ...]] = ("size",)
+    """Keys of a spec file that stand for settings of this table."""
 
     layers: PositiveInt
     heads: PositiveInt
@@ -75,6 +79,19 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def parameters(self) -> int:
         """All weights; embedding and head are untied."""
         return self.parameters_without_embeddings + 2 * self.vocabulary * self.width
+
+    def training_flops(self, length: int) -> int:
+        """Floating-point operations to train on one token of a sequence of ``length``.
+
+            6·N + 12·layers·width·length
+
+        Two for each weight in the forward pass and four in the backward pass (Kaplan et al.
+        2020, Section 2.1), where N leaves out the embedding, which is looked up; and the
+        products of attention over all pairs of positions, causal or not (Chowdhery et al.
+        2022, PaLM, Appendix B).
+        """
+        weights = self.parameters - self.vocabulary * self.width
+        return 6 * weights + 12 * self.layers * self.width * length
 
     @property
     def expected_first_loss(self) -> float:

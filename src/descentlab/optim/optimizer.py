@@ -208,7 +208,7 @@ class RuleOptimizer(torch.optim.Optimizer):
             if isinstance(value, Tensor):  # in float64, if hyper-parameters over replicas are
                 kept = like(parameter, value.to(wide))
             else:
-                kept = torch.tensor(float(value))
+                kept = torch.tensor(float(value), dtype=torch.float32)  # as native code reads it
             self.state[parameter][self.stored[field]] = kept
 
 

@@ -68,7 +68,7 @@ class Damage(Exception):
     """What is wrong with a checkpoint."""
 
 
-def checkpoints(attempt: Attempt) -> list[Path]:
+def stored(attempt: Attempt) -> list[Path]:
     """The folders of an attempt's checkpoints, quarantined ones left out, newest first.
 
     Raises:
@@ -125,7 +125,7 @@ def save(
             _publish(aside, manifest, final)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-    for old in checkpoints(attempt)[KEEP:]:
+    for old in stored(attempt)[KEEP:]:
         remove(attempt.run_folder, old)
     return final
 
@@ -146,7 +146,7 @@ def newest(run_folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint | N
         StorageError: if one may not be read; whether it is valid cannot be told then.
     """
     attempts = [run_folder.attempt(n) for n in range(run_folder.generations(), 0, -1)]
-    for attempt, path in [(each, path) for each in attempts for path in checkpoints(each)]:
+    for attempt, path in [(each, path) for each in attempts for path in stored(each)]:
         try:
             return Checkpoint(attempt, path, verified(path, attempt))
         except Damage as damage:
@@ -224,16 +224,16 @@ def adopt(found: Checkpoint, attempt: Attempt) -> Checkpoint:
 
 def discard_older(attempt: Attempt) -> None:
     """Drop the checkpoints of earlier attempts, once this one has as many as are kept."""
-    if len(checkpoints(attempt)) >= KEEP:
+    if len(stored(attempt)) >= KEEP:
         for generation in range(1, attempt.generation):
-            for path in checkpoints(attempt.run_folder.attempt(generation)):
+            for path in stored(attempt.run_folder.attempt(generation)):
                 remove(attempt.run_folder, path)
 
 
 def discard_all(run_folder: RunFolder, *, but: int = 0) -> None:
     """Drop the checkpoints of a finished run, but for so many of its newest."""
     attempts = [run_folder.attempt(n) for n in range(run_folder.generations(), 0, -1)]
-    found = [path for each in attempts for path in checkpoints(each)]
+    found = [path for each in attempts for path in stored(each)]
     for path in sorted(found, key=lambda each: each.name, reverse=True)[but:]:
         remove(run_folder, path)
 

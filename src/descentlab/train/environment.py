@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 
 from descentlab import __version__
 from descentlab.optim.implementations import native
+from descentlab.train.computation import computation
 from descentlab.train.loop import pick_device
 from descentlab.train.spec import RunSpec
 
@@ -23,9 +25,11 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
 
 
 def set_up_process(spec: RunSpec) -> None:
-    """Set the thread count, and keep freed memory within the process."""
+    """Set the thread count and the rounding of float32, and keep freed memory in the process."""
     if spec.execution.threads:
         torch.set_num_threads(spec.execution.threads)
+    if torch.cuda.is_available():
+        torch.set_float32_matmul_precision("high" if spec.execution.tf32 else "highest")
     _keep_freed_memory()
 
 
@@ -46,19 +50,28 @@ DECISIVE = (
     "device",
     "compiled_optimizers",
     "micro_batch",
+    "processes",
+    "parallelism",
+    "compiled",
+    "attention",
+    "projection",
+    "activation_checkpointing",
+    "loss_chunk",
+    "tf32",
 )
 """What decides the bits, of all that is on record."""
 
 
-def fingerprint(spec: RunSpec) -> dict[str, Any]:
+def fingerprint(spec: RunSpec, processes: int = 1) -> dict[str, Any]:
     """Return what must be the same for a run to go on to the same bits."""
-    whole = environment(spec)
+    whole = environment(spec, processes)
     return {name: whole[name] for name in DECISIVE}
 
 
-def environment(spec: RunSpec) -> dict[str, Any]:
+def environment(spec: RunSpec, processes: int = 1) -> dict[str, Any]:
     """Return what an exact repetition would have to match."""
     device = pick_device(spec)
+    how = computation(spec, device)
     return {
         "descentlab": __version__,
         "python": sys.version.split()[0],
@@ -71,4 +84,7 @@ def environment(spec: RunSpec) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "compiled_optimizers": device.type == "cpu" and native.available(),
         "micro_batch": spec.execution.micro_batch or spec.training.batch_size,
+        "processes": processes,
+        "parallelism": spec.execution.parallelism if processes > 1 else None,
+        **asdict(how),
     }

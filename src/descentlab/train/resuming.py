@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from msgspec.structs import replace
 
 from descentlab.errors import BusyError, ConfigError
 from descentlab.runs import checkpoints
@@ -12,101 +15,70 @@ from descentlab.runs.checkpoints import Checkpoint
 from descentlab.runs.records import RecordWriter
 from descentlab.runs.store import Attempt, Store
 from descentlab.train import checkpoint
+from descentlab.train.environment import fingerprint
 from descentlab.train.loop import Training
-from descentlab.train.spec import Execution
+from descentlab.train.spec import RunSpec
 from descentlab.train.state import Snapshot
+from descentlab.train.world import World
 
 
-class Saver:
-    """Saves the state of an attempt as often as its settings say.
+@dataclass(frozen=True)
+class Beginning:
+    """Where an attempt begins, and how."""
 
-    Args:
-        store: of the attempt.
-        attempt: of this process.
-        execution: says how often.
-        fingerprint: of this process.
-        records: files that must reach the disk before the state does.
-        begun: the checkpoint that the attempt goes on from, if any.
-        inexact_since: see ``runs.checkpoints.Manifest``.
-    """
+    spec: RunSpec
+    """With what was measured when the run began, so that it goes on as it began."""
+    fingerprint: Mapping[str, Any]
+    """Of this process, computing that spec."""
+    checkpoint: Checkpoint | None = None
+    """Copied into the attempt; None for the first step."""
 
-    def __init__(
-        self,
-        store: Store,
-        attempt: Attempt,
-        execution: Execution,
-        *,
-        fingerprint: Mapping[str, Any],
-        records: list[RecordWriter],
-        begun: Checkpoint | None,
-        inexact_since: int | None,
-    ) -> None:
-        self._store, self._attempt, self._execution = store, attempt, execution
-        self._fingerprint, self._records = fingerprint, records
-        self._inexact_since = inexact_since
-        self._saved = begun.manifest.step if begun else 0
-        self._saved_at = time.monotonic()
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The state to go on from."""
+        return None if self.checkpoint is None else checkpoint.read(self.checkpoint.path)
 
-    def due(self, training: Training) -> bool:
-        """Whether the state is to be saved now."""
-        every, minutes = self._execution.checkpoint_every, self._execution.checkpoint_minutes
-        by_steps = every > 0 and training.step % every == 0
-        by_time = minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
-        return by_steps or by_time
-
-    def save(self, training: Training) -> None:
-        """Save the state, unless it is on disk already.
-
-        Raises:
-            BusyError: if another process has taken the run over; nothing is written then.
-            StorageError: if the disk refuses.
-        """
-        if training.step in (0, self._saved):
-            return
-        if not self._store.owns(self._attempt):
-            raise BusyError(
-                f"run {self._attempt.run_folder.run_id}: another process has taken it over since "
-                f"attempt {self._attempt.generation} began; this one stops"
-            )
-        for writer in self._records:
-            writer.flush()
-        snapshot = training.snapshot()
-        checkpoints.save(
-            self._attempt,
-            training.step,
-            lambda folder: checkpoint.write(folder, snapshot),
-            size=snapshot.size,
-            fingerprint=self._fingerprint,
-            inexact_since=self._inexact_since,
-        )
-        checkpoints.discard_older(self._attempt)
-        self._saved, self._saved_at = training.step, time.monotonic()
+    @property
+    def inexact_since(self) -> int | None:
+        """The step from which on the bits are not those of one machine, if there is one."""
+        if self.checkpoint is None:
+            return None
+        manifest = self.checkpoint.manifest
+        if manifest.inexact_since is not None:
+            return manifest.inexact_since
+        return manifest.step if differences(self.checkpoint, self.fingerprint) else None
 
 
-def found_for(
-    attempt: Attempt,
-    execution: Execution,
-    fingerprint: Mapping[str, Any],
-    warn: Callable[[str], None],
-) -> Checkpoint | None:
-    """Find where an attempt goes on, and copy it there; None to begin at the first step.
+def beginning(
+    attempt: Attempt, spec: RunSpec, processes: int, warn: Callable[[str], None]
+) -> Beginning:
+    """Find where an attempt goes on, and copy it there.
 
     Raises:
         CorruptError: if the run had checkpoints and none is valid.
         ConfigError: if this process cannot give the bits of the one that saved it.
     """
-    if execution.resume == "restart":
-        return None
-    found = checkpoints.newest(attempt.run_folder, warn)
+    resume = spec.execution.resume
+    found = None if resume == "restart" else checkpoints.newest(attempt.run_folder, warn)
     if found is None:
-        return None
-    if execution.resume == "exact" and (changed := differences(found, fingerprint)):
+        return Beginning(spec, fingerprint(spec, processes))
+    spec = _as_begun(spec, found)
+    known = fingerprint(spec, processes)
+    if resume == "exact" and (changed := differences(found, known)):
         raise ConfigError(
             f"run {attempt.run_folder.run_id}: stopped after step {found.manifest.step} where "
             f"{changed}, so the same bits cannot be promised here; go on there, or set "
             'execution.resume to "inexact", which the result will tell, or to "restart"'
         )
-    return checkpoints.adopt(found, attempt)
+    return Beginning(spec, known, checkpoints.adopt(found, attempt))
+
+
+def _as_begun(spec: RunSpec, found: Checkpoint) -> RunSpec:
+    """Take over what a measurement decided: the same one may come out otherwise here."""
+    before = found.manifest.fingerprint.get("projection")
+    if spec.execution.projection != "auto" or before not in ("torch", "onednn"):
+        return spec
+    return replace(spec, execution=replace(spec.execution, projection=before))
 
 
 def differences(found: Checkpoint, fingerprint: Mapping[str, Any]) -> str:
@@ -119,15 +91,65 @@ def differences(found: Checkpoint, fingerprint: Mapping[str, Any]) -> str:
     )
 
 
-def inexact_since(begun: Checkpoint | None, fingerprint: Mapping[str, Any]) -> int | None:
-    """The step from which on a run's bits are no longer those of one machine, if there is one."""
-    if begun is None:
-        return None
-    if begun.manifest.inexact_since is not None:
-        return begun.manifest.inexact_since
-    return begun.manifest.step if differences(begun, fingerprint) else None
+class Saver:
+    """Saves the state of an attempt as often as its settings say.
 
+    Args:
+        store: of the attempt.
+        attempt: of this process.
+        begun: where it began.
+        records: files that must reach the disk before the state does.
+        here: this process; the first one writes.
+    """
 
-def snapshot_of(begun: Checkpoint | None) -> Snapshot | None:
-    """Read the state to go on from."""
-    return None if begun is None else checkpoint.read(begun.path)
+    def __init__(
+        self,
+        store: Store,
+        attempt: Attempt,
+        begun: Beginning,
+        records: list[RecordWriter],
+        here: World,
+    ) -> None:
+        self._store, self._attempt, self._begun = store, attempt, begun
+        self._records, self._here = records, here
+        self._execution = begun.spec.execution
+        self._saved = begun.checkpoint.manifest.step if begun.checkpoint else 0
+        self._saved_at = time.monotonic()
+
+    def due(self, training: Training) -> bool:
+        """Whether the state is to be saved now."""
+        every, minutes = self._execution.checkpoint_every, self._execution.checkpoint_minutes
+        by_steps = every > 0 and training.step % every == 0
+        by_time = minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
+        return by_steps or by_time
+
+    def save(self, training: Training) -> None:
+        """Save the state, unless it is on disk already; every process must call it.
+
+        Raises:
+            BusyError: if another process has taken the run over; nothing is written then.
+            StorageError: if the disk refuses.
+        """
+        if training.step in (0, self._saved):
+            return
+        snapshot = training.snapshot()
+        self._here.by_first(lambda: self._write(training.step, snapshot))
+        self._saved, self._saved_at = training.step, time.monotonic()
+
+    def _write(self, step: int, snapshot: Snapshot) -> None:
+        if not self._store.owns(self._attempt):
+            raise BusyError(
+                f"run {self._attempt.run_folder.run_id}: another process has taken it over since "
+                f"attempt {self._attempt.generation} began; this one stops"
+            )
+        for writer in self._records:
+            writer.flush()
+        checkpoints.save(
+            self._attempt,
+            step,
+            lambda folder: checkpoint.write(folder, snapshot),
+            size=snapshot.size,
+            fingerprint=self._begun.fingerprint,
+            inexact_since=self._begun.inexact_since,
+        )
+        checkpoints.discard_older(self._attempt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -12,8 +12,19 @@ from descentlab.data.spec import DataSpec
 from descentlab.errors import ConfigError
 from descentlab.model.spec import ModelSpec, named
 from descentlab.optim.methods import AnyMethod
+from descentlab.train.conventions import with_conventions
 from descentlab.train.probe_spec import ProbeSpec
 from descentlab.train.schedule import Schedule
+
+Precision = Literal["float32", "bfloat16-autocast", "bfloat16-master", "bfloat16"]
+"""In what types a run computes; the optimizer's state is in float32 in each.
+
+- ``float32``: everything.
+- ``bfloat16-autocast``: weights and residual stream in float32, matrix products in bfloat16.
+- ``bfloat16-master``: bfloat16 but for the weights that the optimizer updates, which are cast
+  where they are used; norms and the loss compute in float32.
+- ``bfloat16``: the weights as well. An update of less than 2⁻⁹ of a weight is lost.
+"""
 
 
 class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +46,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """CPU threads; 0 takes all that torch finds. The count can change the last bits."""
     micro_batch: PositiveInt | None = None
     """Sequences that go through the model at once; the whole batch if left out."""
+    parallelism: Literal["ddp", "fsdp"] = "ddp"
+    """With several processes, started by torchrun: each holds the whole model and optimizer, or
+    they are spread over all (FSDP2)."""
     checkpoint_every: NonNegativeInt = 0
     """Steps between checkpoints; 0 leaves it to the time."""
     checkpoint_minutes: NonNegative = 10.0
@@ -44,6 +58,18 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     resume: Literal["exact", "inexact", "restart"] = "exact"
     """What to do with an interrupted run's checkpoint: go on from it where that gives the same
     bits; go on wherever, and say so in the result for good; or begin at the first step."""
+    compile: Literal["auto", "never", "always"] = "auto"
+    """Compile the model; ``auto`` does where the run is long enough to pay it back."""
+    attention: Literal["auto", "sdpa", "matmul"] = "auto"
+    """Torch's fused attention, or one over all pairs of positions, for short sequences."""
+    projection: Literal["auto", "torch", "onednn"] = "auto"
+    """The library for float32 matrix products on a CPU; ``auto`` measures if it compiles."""
+    activation_checkpointing: bool = False
+    """Keep only what goes into each block, and compute the rest again in the backward pass."""
+    loss_chunk: PositiveInt | None = None
+    """Tokens whose logits are held at once; if left out, what 256 MiB hold in float32."""
+    tf32: bool = False
+    """Let a GPU round the factors of float32 products to 10 bits."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,12 +79,16 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     optimizer.
     """
 
+    shorthands: ClassVar[tuple[str, ...]] = ("conventions",)
+    """Keys of a spec file that stand for settings."""
+
     model: ModelSpec
     data: DataSpec
     optimizer: AnyMethod
     training: Training
     schedule: Schedule = Schedule()
     execution: Execution = Execution()
+    precision: Precision = "float32"
     probes: ProbeSpec | None = None
     """Diagnostics; none if left out."""
     seed: NonNegativeInt = 0
@@ -93,12 +123,19 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "training": msgspec.to_builtins(self.training),
             "seed": self.seed,
         }
-        # Probes change no result, but what is on record; without them, ids stay as they were.
-        return identity | ({"probes": self.probes.canonical()} if self.probes else {})
+        # What is left out at its default came later: the ids of older runs stay as they were.
+        if self.precision != "float32":
+            identity["precision"] = self.precision
+        if self.probes:  # they change no result, but what is on record
+            identity["probes"] = self.probes.canonical()
+        return identity
 
 
 def run_spec(settings: Mapping[str, Any], *, where: str) -> RunSpec:
-    """Build a spec from plain settings; ``model.size`` names a size to start from.
+    """Build a spec from plain settings.
+
+    ``model.size`` names a size to start from, and ``conventions`` what to fill in for
+    settings that are left out.
 
     Args:
         settings: tables as in a spec file.
@@ -117,4 +154,4 @@ def run_spec(settings: Mapping[str, Any], *, where: str) -> RunSpec:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
         settings["model"] = {**msgspec.to_builtins(named_model), **changes}
-    return build(RunSpec, settings, where=where)
+    return build(RunSpec, with_conventions(settings, where=where), where=where)
