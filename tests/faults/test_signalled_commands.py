@@ -98,8 +98,8 @@ def test_train_saves_and_goes_on(descent, run, tmp_path, number, code):
 
 def test_workers_of_a_sweep_save_and_go_on(descent, run, tmp_path):
     """What they come to is what an undisturbed sweep comes to."""
-    study = 'name = "s"\n"axes".seed = [1, 2, 3]\n' + as_toml({"run": run.settings})
-    (tmp_path / "study.toml").write_text(study)
+    study = {"name": "s", "axes": {"seed": [1, 2, 3]}, "run": run.settings}
+    (tmp_path / "study.toml").write_text(as_toml(study))
     whole = descent("sweep", "study.toml", "--workers", "2", "--store", "whole")
     assert "Traceback" not in whole.communicate()[1]
     assert whole.returncode == 0

@@ -68,15 +68,22 @@ def descent(*arguments: str) -> None:
     run()
 
 
-def as_toml(settings: Mapping[str, Any], prefix: str = "") -> str:
+def as_toml(settings: Mapping[str, Any]) -> str:
     """Write settings so that ``descent`` can read them."""
-    lines = []
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            lines.append(as_toml(value, f"{prefix}{name}."))
-        elif value is not None:
-            lines.append(f"{prefix}{name} = {json.dumps(value)}\n")
-    return "".join(lines)
+    return "".join(f"{name} = {_inline(each)}\n" for name, each in _given(settings))
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {_inline(each)}" for name, each in _given(value)) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value)
+
+
+def _given(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """TOML has no null: what is None is left out."""
+    return [(json.dumps(name), each) for name, each in table.items() if each is not None]
 
 
 def tell() -> None:
