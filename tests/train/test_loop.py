@@ -181,7 +181,7 @@ def test_neither_method_nor_micro_batch_has_a_say_in_what_is_read_and_held_out(
     usual = run(tiny(optimizer={"method": "sgd", "beta": 0.0, "lr": 1e-9}))
     assert [each["batch"] for each in changed.steps] == [each["batch"] for each in usual.steps]
     assert len({each["batch"] for each in usual.steps}) == 6
-    # The weights have all but stayed; a batch left out would show in the third digit.
+    # The weights have all but stayed; a batch left out would show in the fourth digit.
     loss = usual.outcome.validation_loss
     assert changed.outcome.validation_loss == pytest.approx(loss, rel=1e-6)
 
