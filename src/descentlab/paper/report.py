@@ -16,8 +16,8 @@ from descentlab.charts import save
 from descentlab.config import canonical_json
 from descentlab.paper.published import TABLE1
 from descentlab.paper.table1 import SCALES, TUNING_SEED, Table1
-from descentlab.runs.storage import storage_errors
 from descentlab.runs.store import Store
+from descentlab.storage import storage_errors
 
 LEGEND = (
     "Held-out perplexity with n seeds that tuning did not see, on the text that it saw; diverged "

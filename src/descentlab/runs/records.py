@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from descentlab.config import seal, unseal
-from descentlab.runs.storage import storage_errors
+from descentlab.storage import storage_errors
 
 Value = float | int | bool | str
 
