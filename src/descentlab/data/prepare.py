@@ -14,13 +14,14 @@ import numpy as np
 
 from descentlab.config import cache_folder, digest
 from descentlab.data.corpora import Corpus, load_corpus
+from descentlab.data.pretrained import tokenizer_path
 from descentlab.data.spec import DataSpec
 from descentlab.data.token_file import TokenFile, open_token_file, write_token_file
-from descentlab.data.tokenizer import Tokenizer, tokenizer_for, tokenizer_path
+from descentlab.data.tokenizer import Tokenizer, tokenizer_for
 from descentlab.errors import DataError, StorageError
 from descentlab.seeding import permutation
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same settings would give other tokens than before."""
 
 Notice = Callable[[str], None]
@@ -68,6 +69,11 @@ def prepare(spec: DataSpec, notice: Notice = lambda line: None) -> PreparedData:
         notice(f"warning: {error}; making it again")
     notice(f"preparing {corpus.name}: {len(corpus.documents):,} documents, {spec.tokenizer} tokens")
     training, held_out = split(corpus, spec)
+    apart = without_copies(corpus, training, held_out)
+    if len(apart) < len(training):
+        copies = len(training) - len(apart)
+        notice(f"{corpus.name}: {copies:,} documents left out, as copies of held-out ones")
+    training = apart
     tokenizer = tokenizer_for(spec, [corpus.documents[i] for i in training])
     try:
         data = _make(corpus, training, held_out, tokenizer)
@@ -105,7 +111,7 @@ def _tokens(sha256: str) -> Path:
 def _settings(spec: DataSpec) -> dict[str, object]:
     """What decides the tokens besides the text; a tokenizer file counts by its content."""
     settings = spec.preparation()
-    path = tokenizer_path(spec)
+    path = tokenizer_path(spec.tokenizer)
     if path is not None:
         settings["tokenizer"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return settings
@@ -131,6 +137,22 @@ def split(corpus: Corpus, spec: DataSpec) -> tuple[list[int], list[int]]:
     reached = np.cumsum(lengths) >= spec.validation_fraction * lengths.sum()
     held_out = min(int(reached.argmax()) + 1, count - 1)
     return order[held_out:], order[:held_out]
+
+
+def without_copies(corpus: Corpus, training: list[int], held_out: list[int]) -> list[int]:
+    """The documents for training whose text is not also held out.
+
+    Raises:
+        DataError: if there are none.
+    """
+    texts = {corpus.documents[i] for i in held_out}
+    apart = [i for i in training if corpus.documents[i] not in texts]
+    if not apart:
+        raise DataError(
+            f"{corpus.name}: every document for training is also held out; give a corpus of "
+            "different documents"
+        )
+    return apart
 
 
 def _make(

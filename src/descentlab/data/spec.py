@@ -41,9 +41,10 @@ class DataSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         if not self.separator:
             raise ConfigError("separator: must not be empty; say what separates documents")
-        if self.tokenizer == "bpe" and (self.vocabulary or 0) < BYTE_VOCABULARY:
+        trained = self.vocabulary if self.tokenizer == "bpe" else None
+        if trained is not None and trained < BYTE_VOCABULARY:
             raise ConfigError(
-                f"vocabulary: got {self.vocabulary}; a BPE starts from 256 bytes and an "
+                f"vocabulary: got {trained}; a BPE starts from 256 bytes and an "
                 f"end-of-text token, so at least {BYTE_VOCABULARY} is needed"
             )
         if self.tokenizer != "bpe" and self.vocabulary is not None:
