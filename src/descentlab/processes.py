@@ -21,7 +21,8 @@ def usable_cores() -> int:
 def signals_wait() -> Iterator[None]:
     """Hold INT and TERM back until the end of the block.
 
-    A process whose start is broken off half-way prints a traceback of its own.
+    A process whose start is broken off half-way prints a traceback of its own. A process that
+    is started in the block does not get them before it asks for them.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals interrupt the main thread alone
@@ -29,9 +30,11 @@ def signals_wait() -> Iterator[None]:
     arrived: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
     handlers = [signal.signal(each, lambda number, _: arrived.append(number)) for each in numbers]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         for number, handler in zip(numbers, handlers, strict=True):
             signal.signal(number, handler)
     for number in arrived:
@@ -41,6 +44,7 @@ def signals_wait() -> Iterator[None]:
 def leave_with_parent() -> None:
     """Leave signals from the terminal to the parent, and end this process when that one ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -39,7 +39,7 @@ def texts(tokens: list[int]) -> list[str]:
 
 
 def both_sides(data: PreparedData) -> list[str]:
-    return texts(data.train.tokens.tolist()) + texts(data.validation.tokens.tolist())
+    return texts(data.train.tokens[:].tolist()) + texts(data.validation.tokens[:].tolist())
 
 
 def no_training(*arguments: object) -> None:
@@ -52,7 +52,7 @@ def test_the_two_files_hold_every_document_once(corpus):
 
 def test_the_hash_is_that_of_both_files_ids(corpus):
     data = prepare(spec_of(corpus))
-    ids = [data.train.tokens, data.validation.tokens]
+    ids = [data.train.tokens[:], data.validation.tokens[:]]
     hashes = [hashlib.sha256(each.tobytes()).hexdigest() for each in ids]
     text = json.dumps(hashes, separators=(",", ":"))
     assert data.sha256 == hashlib.sha256(text.encode()).hexdigest()
@@ -124,8 +124,8 @@ def test_copies_of_a_held_out_document_are_not_trained_on(tmp_path):
     for seed in range(10):
         told: list[str] = []
         data = prepare(spec_of(corpus, seed=seed, validation_fraction=0.05), told.append)
-        held_out = texts(data.validation.tokens.tolist())
-        training = texts(data.train.tokens.tolist())
+        held_out = texts(data.validation.tokens[:].tolist())
+        training = texts(data.train.tokens[:].tolist())
         assert not set(training) & set(held_out)
         left_out = 70 - len(held_out) - len(training)
         assert left_out == 7 * len(set(held_out)) - len(held_out) > 0

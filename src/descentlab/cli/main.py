@@ -15,6 +15,7 @@ from descentlab import __version__
 from descentlab.cli import (
     check_optimizer,
     cost_card,
+    data,
     filters,
     probes,
     quadratic,
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "runs": runs.runs,
     "show": runs.show,
     "probes": probes.probes,
+    "data": data.data,
     "check-optimizer": check_optimizer.check_optimizer,
     "cost-card": cost_card.cost_card,
     "filters": filters.filters,

@@ -28,6 +28,12 @@ class Cleaning:
     def __add__(self, other: Cleaning) -> Cleaning:
         return Cleaning(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
+    def take(self) -> Cleaning:
+        """Return the counts and start again from zero."""
+        taken = Cleaning(*astuple(self))
+        vars(self).update(vars(Cleaning()))
+        return taken
+
     def document(self, text: str) -> str | None:
         """Clean a document; None if it is to be left out."""
         if len(text) > LONGEST:

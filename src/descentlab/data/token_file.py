@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -23,9 +23,10 @@ from descentlab.errors import DataError
 
 MAGIC = b"DESCENT1"
 ALIGNMENT = 64
-VERIFIED_AT_ONCE = 2**20
+PIECE = 2**20
+"""Ids to read at once."""
 
-TokenIds = NDArray[np.uint16] | NDArray[np.uint32]
+TokenIds = NDArray[np.uint16 | np.uint32]
 
 
 def smallest_type(vocabulary: int) -> Literal["uint16", "uint32"]:
@@ -193,6 +194,19 @@ def open_token_file(path: Path, *, verify: bool = True) -> TokenFile:
     return opened
 
 
+def read_pieces(opened: TokenFile) -> Iterator[TokenIds]:
+    """Yield all ids of a file in pieces, in memory that is given back, as a map's is not."""
+    header = opened.header
+    kind = np.dtype(header.dtype)
+    try:
+        with opened.path.open("rb") as file:
+            file.seek(-header.count * kind.itemsize, os.SEEK_END)
+            for first in range(0, header.count, PIECE):
+                yield np.fromfile(file, kind, min(PIECE, header.count - first))
+    except OSError as error:
+        raise DataError(f"{opened.path}: cannot be read ({error.strerror})") from None
+
+
 def verify_tokens(opened: TokenFile, *also: Hash) -> None:
     """Read all ids of a file, and compare them with what its header says.
 
@@ -204,15 +218,14 @@ def verify_tokens(opened: TokenFile, *also: Hash) -> None:
         DataError: if they have changed, or are outside the vocabulary.
     """
     path, header = opened.path, opened.header
-    own, largest = hashlib.sha256(), 0
-    for first in range(0, header.count, VERIFIED_AT_ONCE):
-        some = opened.tokens[first : first + VERIFIED_AT_ONCE]
+    own, largest = hashlib.sha256(), -1
+    for some in read_pieces(opened):
         largest = max(largest, int(some.max()))
         for each in (own, *also):
             each.update(some.data)
     if own.hexdigest() != header.sha256:
         raise DataError(f"{path}: its tokens have changed since it was written; delete it")
-    if header.count and largest >= header.vocabulary:
+    if largest >= header.vocabulary:
         raise DataError(
             f"{path}: holds token id {largest}, outside its vocabulary of {header.vocabulary}"
         )

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,10 +84,11 @@ class SubwordTokenizer(Tokenizer):
         model.no_truncation()
         model.no_padding()
         self._model = model
-        self._words = WordEncoder(model) if splits_between_words(model) else None
         self._name = name
         self.end = end
         self.vocabulary = max(model.get_vocab(with_added_tokens=True).values()) + 1
+        self._kind: Literal["uint16", "uint32"] = smallest_type(self.vocabulary)
+        self._words = WordEncoder(model, self._kind) if splits_between_words(model) else None
         self.sha256 = hashlib.sha256(model.to_str().encode()).hexdigest()
 
     @classmethod
@@ -110,15 +110,16 @@ class SubwordTokenizer(Tokenizer):
         return type(self).from_text, (self._model.to_str(), self._name)
 
     def encode(self, documents: Iterable[str]) -> Iterator[TokenIds]:
-        kind = smallest_type(self.vocabulary)
+        end = np.array([self.end], self._kind).tobytes()
         for document in documents:
-            ids = chain.from_iterable(map(self._encode, pieces(document)))
-            yield np.fromiter(chain(ids, (self.end,)), dtype=kind)
+            raw = b"".join([*map(self._encode, pieces(document)), end])
+            yield np.frombuffer(raw, self._kind)
 
-    def _encode(self, piece: str) -> Iterable[int]:
+    def _encode(self, piece: str) -> bytes:
         if self._words is not None:
             return self._words.encode(piece)
-        return self._model.encode_batch_fast([piece], add_special_tokens=False)[0].ids
+        (encoding,) = self._model.encode_batch_fast([piece], add_special_tokens=False)
+        return np.array(encoding.ids, self._kind).tobytes()
 
     def decode(self, ids: NDArray[np.integer]) -> str:
         return self._model.decode(ids.tolist(), skip_special_tokens=False)

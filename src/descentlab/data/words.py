@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 if TYPE_CHECKING:
     import tokenizers
@@ -72,22 +73,27 @@ def _within_a_word(token: dict[str, object]) -> bool:
 
 
 class WordEncoder:
-    """Encodes with a memory of words; for models that ``splits_between_words`` accepts."""
+    """Encodes with a memory of words; for models that ``splits_between_words`` accepts.
 
-    def __init__(self, model: tokenizers.Tokenizer) -> None:
+    Args:
+        model: encodes the words that it has not met.
+        kind: the type of the ids.
+    """
+
+    def __init__(self, model: tokenizers.Tokenizer, kind: Literal["uint16", "uint32"]) -> None:
         self._model = model
-        self._ids: dict[str, tuple[int, ...]] = {}
+        self._kind = kind
+        self._known: dict[str, bytes] = {}
 
-    def encode(self, piece: str) -> Iterable[int]:
-        """Return the ids of a text, to be read once."""
-        known = self._ids
+    def encode(self, piece: str) -> bytes:
+        """Return the ids of a text as bytes, which can be joined without looking at them."""
+        known = self._known
         if len(known) > CAPACITY:
             known.clear()
         words = CUT.split(piece)
         unseen = [*set(words).difference(known)]
         if unseen:
             encodings = self._model.encode_batch_fast(unseen, add_special_tokens=False)
-            known.update(
-                (word, tuple(each.ids)) for word, each in zip(unseen, encodings, strict=True)
-            )
-        return chain.from_iterable(map(known.__getitem__, words))
+            ids = (np.array(each.ids, self._kind).tobytes() for each in encodings)
+            known.update(zip(unseen, ids, strict=True))
+        return b"".join(map(known.__getitem__, words))
