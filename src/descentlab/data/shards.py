@@ -121,7 +121,7 @@ class JoinedTokens:
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def __getitem__(self, span: slice) -> NDArray[np.integer]:
+    def __getitem__(self, span: slice) -> TokenIds:
         start, stop, step = span.indices(len(self))
         assert step == 1
         stop = max(start, stop)
