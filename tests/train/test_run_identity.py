@@ -73,6 +73,7 @@ HOW = {
         "device",
         "threads",
         "micro_batch",
+        "parallelism",
         "checkpoint_every",
         "checkpoint_minutes",
         "final_checkpoint",

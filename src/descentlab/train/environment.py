@@ -50,6 +50,8 @@ DECISIVE = (
     "device",
     "compiled_optimizers",
     "micro_batch",
+    "processes",
+    "parallelism",
     "compiled",
     "attention",
     "projection",
@@ -60,13 +62,13 @@ DECISIVE = (
 """What decides the bits, of all that is on record."""
 
 
-def fingerprint(spec: RunSpec) -> dict[str, Any]:
+def fingerprint(spec: RunSpec, processes: int = 1) -> dict[str, Any]:
     """Return what must be the same for a run to go on to the same bits."""
-    whole = environment(spec)
+    whole = environment(spec, processes)
     return {name: whole[name] for name in DECISIVE}
 
 
-def environment(spec: RunSpec) -> dict[str, Any]:
+def environment(spec: RunSpec, processes: int = 1) -> dict[str, Any]:
     """Return what an exact repetition would have to match."""
     device = pick_device(spec)
     how = computation(spec, device)
@@ -82,5 +84,7 @@ def environment(spec: RunSpec) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "compiled_optimizers": device.type == "cpu" and native.available(),
         "micro_batch": spec.execution.micro_batch or spec.training.batch_size,
+        "processes": processes,
+        "parallelism": spec.execution.parallelism if processes > 1 else None,
         **asdict(how),
     }

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 from descentlab.model.loss import token_losses
 from descentlab.model.transformer import Transformer
@@ -63,7 +64,10 @@ class Gradient:
         count = batch_BL1[:, 1:].numel()
         losses: list[Tensor] = []
         sums: list[Tensor] = []
-        for piece_BL1 in batch_BL1.split(self._shape[0]):
+        pieces = batch_BL1.split(self._shape[0])
+        for place, piece_BL1 in enumerate(pieces, start=1):
+            if isinstance(self._model, FSDPModule):  # reduces once, with the last piece
+                self._model.set_requires_gradient_sync(place == len(pieces))
             losses += self._piece(piece_BL1, count)
             if self._narrow:
                 self._move_to(sums)

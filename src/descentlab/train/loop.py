@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 
 from descentlab.data.batches import Tokens
 from descentlab.data.prepare import PreparedData
@@ -21,6 +22,7 @@ from descentlab.errors import ConfigError
 from descentlab.model.transformer import Transformer
 from descentlab.optim.groups import parameter_groups
 from descentlab.optim.optimizer import RuleOptimizer
+from descentlab.optim.placement import local, whole
 from descentlab.runs.records import Value
 from descentlab.seeding import derived_seed
 from descentlab.train import state
@@ -31,6 +33,7 @@ from descentlab.train.plan import batches_for
 from descentlab.train.probes import Probes
 from descentlab.train.spec import RunSpec
 from descentlab.train.state import Snapshot
+from descentlab.train.world import ALONE, World, shard
 
 Record = Callable[[Mapping[str, Value]], None]
 
@@ -71,8 +74,10 @@ class Training:
         DataError: if the tokens do not fit the model, or do not suffice for the budget.
     """
 
-    def __init__(self, spec: RunSpec, data: PreparedData, observer: Observer) -> None:
+    def __init__(self, spec: RunSpec, data: PreparedData, observer: Observer, here: World) -> None:
+        here.check(spec)
         self.spec = spec
+        self.here = here
         self.step = 0
         """Updates made."""
         self.validation_loss = math.nan
@@ -80,13 +85,40 @@ class Training:
         device = pick_device(spec)
         self.batches = batches_for(spec, data)
         self.model = initial_model(spec).to(device)
-        self.gradient = gradient_of(spec, self.model)
+        self._sharded = here.size > 1 and spec.execution.parallelism == "fsdp"
+        if self._sharded:
+            shard(self.model, list(self.model.blocks), "hidden")
+        self.gradient = gradient_of(spec, self.model, here.size)
         self.optimizer = spec.optimizer.build(
             parameter_groups(self.model, weight_decay=spec.optimizer.weight_decay)
         )
         self.probes = _probes(
             spec, self.model, self.optimizer, data, observer.probes, self.gradient
         )
+
+    def leave_gradient(self, rows_BL1: Tokens) -> float:
+        """Leave the gradient of a whole batch's mean token loss; return that loss."""
+        own_BL1 = torch.from_numpy(self.here.rows(rows_BL1)).to(self.gradient.device)
+        loss = self.gradient(own_BL1)
+        if not self._sharded:  # else it is reduced already
+            gradients = (each.grad for each in self.model.parameters())
+            self.here.average([each for each in gradients if each is not None])
+        return self.here.mean(loss)
+
+    def clip(self, limit: float, norm: Tensor) -> None:
+        """Multiply the gradients by ``min(1, limit/(norm + 1e-6))``."""
+        if not self._sharded:
+            torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), limit, norm)
+            return
+        factor = (limit / (norm + 1e-6)).clamp(max=1.0)
+        for each in self.model.parameters():
+            if each.grad is not None:  # this process's part, which a plain number multiplies
+                local(each.grad)[0].mul_(factor)
+
+    def reshard(self) -> None:
+        """Spread again what a forward pass has gathered and no backward pass has let go."""
+        if isinstance(self.model, FSDPModule):
+            self.model.reshard()
 
     def snapshot(self) -> Snapshot:
         """The state after ``step`` updates."""
@@ -111,7 +143,11 @@ class Training:
 
 
 def train(
-    spec: RunSpec, data: PreparedData, observer: Observer, start: Snapshot | None = None
+    spec: RunSpec,
+    data: PreparedData,
+    observer: Observer,
+    start: Snapshot | None = None,
+    here: World = ALONE,
 ) -> Outcome:
     """Train a run.
 
@@ -120,6 +156,7 @@ def train(
         data: its tokens.
         observer: is told every step.
         start: go on from this state instead of the first weights.
+        here: this process among those that train the run together.
 
     Returns:
         The trained model and its held-out loss; divergence is an outcome, not an error.
@@ -127,22 +164,20 @@ def train(
     Raises:
         DataError: if the tokens do not fit the model, or do not suffice for the budget.
     """
-    training = Training(spec, data, observer)
+    training = Training(spec, data, observer, here)
     if start is not None:
         training.restore(start)
-    device = pick_device(spec)
     while training.step < spec.training.steps:
         observer.boundary(training)
         step = training.step + 1
         began = time.perf_counter()
         rows_BL1 = training.batches(step)
-        batch_BL1 = torch.from_numpy(rows_BL1).to(device)
-        loss = training.gradient(batch_BL1)
+        loss = training.leave_gradient(rows_BL1)
         reason = _update(training, loss, batch_hash(rows_BL1), observer.metrics)
         if reason is not None:
             return _diverged(training, step, reason)
         seconds = time.perf_counter() - began
-        tokens = batch_BL1.shape[0] * spec.data.sequence_length
+        tokens = len(rows_BL1) * spec.data.sequence_length
         observer.timing({"step": step, "seconds": seconds, "tokens_per_second": tokens / seconds})
         if _evaluation_is_due(spec, step):
             training.validation_loss = _evaluate(training, data, observer.metrics)
@@ -195,9 +230,9 @@ def initial_model(spec: RunSpec) -> Transformer:
     return Transformer(spec.model, generator=generator)
 
 
-def gradient_of(spec: RunSpec, model: Transformer) -> Gradient:
+def gradient_of(spec: RunSpec, model: Transformer, processes: int = 1) -> Gradient:
     """What computes the gradients and held-out losses of a run, for a model on its device."""
-    batch_size = spec.training.batch_size
+    batch_size = spec.training.batch_size // processes
     return Gradient(
         model,
         computation(spec, model.head.weight.device),
@@ -227,7 +262,7 @@ def _update(training: Training, loss: float, batch: str, record: Record) -> str 
     step = training.step + 1
     # A norm of bfloat16 would be one: float32 gradients are taken as they are.
     gradients = [p.grad.float() for p in model.parameters() if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
+    norm = whole(torch.nn.utils.get_total_norm(gradients))
     limit = spec.optimizer.clip_norm
     clips = limit != "none" and norm.item() > limit
     lr = spec.schedule.lr(step, steps=spec.training.steps, peak=spec.optimizer.lr)
@@ -238,7 +273,7 @@ def _update(training: Training, loss: float, batch: str, record: Record) -> str 
     if training.probes is not None:
         training.probes(step)
     if limit != "none":
-        torch.nn.utils.clip_grads_with_norm_(model.parameters(), limit, norm)
+        training.clip(limit, norm)
     for group in optimizer.param_groups:
         group["lr"] = lr
     optimizer.step()
@@ -254,7 +289,7 @@ def what_is_not_finite(model: nn.Module, loss: float) -> str:
         ("gradient", {name: each.grad for name, each in model.named_parameters()}),
     ):
         for name, tensor in tensors.items():
-            wrong = 0 if tensor is None else int((~tensor.isfinite()).sum())
+            wrong = 0 if tensor is None else int((~whole(tensor).isfinite()).sum())
             if tensor is not None and wrong:
                 said = f"{wrong:,} of {tensor.numel():,} entries that are not finite"
                 return f"{kind} of {name}: {said}"
@@ -271,7 +306,9 @@ def _evaluate(training: Training, data: PreparedData, record: Record) -> float:
         sequence_length=training.spec.data.sequence_length,
         sequences=gradient.sequences_at_once,
         device=gradient.device,
+        here=training.here,
     )
+    training.reshard()
     perplexity = perplexity_of(loss)
     record({"step": training.step, "validation_loss": loss, "validation_perplexity": perplexity})
     return loss

@@ -25,7 +25,6 @@ from descentlab.train.loop import (
     Observer,
     Training,
     batch_hash,
-    pick_device,
     train,
     what_is_not_finite,
 )
@@ -140,10 +139,9 @@ def save(replayed: Replay, path: Path) -> None:
 def _look(
     training: Training, step: int, began_after: int, recorded: Mapping[str, Any], changed: str
 ) -> Replay:
-    spec, model = training.spec, training.model
+    model = training.model
     rows_BL1 = training.batches(step)
-    batch_BL1 = torch.from_numpy(rows_BL1).to(pick_device(spec))
-    loss = training.gradient(batch_BL1)
+    loss = training.leave_gradient(rows_BL1)
     gradients = {name: each.grad for name, each in model.named_parameters()}
     present = {name: each for name, each in gradients.items() if each is not None}
     norm = torch.nn.utils.get_total_norm(present.values()).item()

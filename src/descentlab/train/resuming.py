@@ -19,6 +19,7 @@ from descentlab.train.environment import fingerprint
 from descentlab.train.loop import Training
 from descentlab.train.spec import RunSpec
 from descentlab.train.state import Snapshot
+from descentlab.train.world import World
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class Beginning:
         return manifest.step if differences(self.checkpoint, self.fingerprint) else None
 
 
-def beginning(attempt: Attempt, spec: RunSpec, warn: Callable[[str], None]) -> Beginning:
+def beginning(
+    attempt: Attempt, spec: RunSpec, processes: int, warn: Callable[[str], None]
+) -> Beginning:
     """Find where an attempt goes on, and copy it there.
 
     Raises:
@@ -58,9 +61,9 @@ def beginning(attempt: Attempt, spec: RunSpec, warn: Callable[[str], None]) -> B
     resume = spec.execution.resume
     found = None if resume == "restart" else checkpoints.newest(attempt.run_folder, warn)
     if found is None:
-        return Beginning(spec, fingerprint(spec))
+        return Beginning(spec, fingerprint(spec, processes))
     spec = _as_begun(spec, found)
-    known = fingerprint(spec)
+    known = fingerprint(spec, processes)
     if resume == "exact" and (changed := differences(found, known)):
         raise ConfigError(
             f"run {attempt.run_folder.run_id}: stopped after step {found.manifest.step} where "
@@ -96,13 +99,19 @@ class Saver:
         attempt: of this process.
         begun: where it began.
         records: files that must reach the disk before the state does.
+        here: this process; the first one writes.
     """
 
     def __init__(
-        self, store: Store, attempt: Attempt, begun: Beginning, records: list[RecordWriter]
+        self,
+        store: Store,
+        attempt: Attempt,
+        begun: Beginning,
+        records: list[RecordWriter],
+        here: World,
     ) -> None:
         self._store, self._attempt, self._begun = store, attempt, begun
-        self._records = records
+        self._records, self._here = records, here
         self._execution = begun.spec.execution
         self._saved = begun.checkpoint.manifest.step if begun.checkpoint else 0
         self._saved_at = time.monotonic()
@@ -115,7 +124,7 @@ class Saver:
         return by_steps or by_time
 
     def save(self, training: Training) -> None:
-        """Save the state, unless it is on disk already.
+        """Save the state, unless it is on disk already; every process must call it.
 
         Raises:
             BusyError: if another process has taken the run over; nothing is written then.
@@ -123,6 +132,11 @@ class Saver:
         """
         if training.step in (0, self._saved):
             return
+        snapshot = training.snapshot()
+        self._here.by_first(lambda: self._write(training.step, snapshot))
+        self._saved, self._saved_at = training.step, time.monotonic()
+
+    def _write(self, step: int, snapshot: Snapshot) -> None:
         if not self._store.owns(self._attempt):
             raise BusyError(
                 f"run {self._attempt.run_folder.run_id}: another process has taken it over since "
@@ -130,14 +144,12 @@ class Saver:
             )
         for writer in self._records:
             writer.flush()
-        snapshot = training.snapshot()
         checkpoints.save(
             self._attempt,
-            training.step,
+            step,
             lambda folder: checkpoint.write(folder, snapshot),
             size=snapshot.size,
             fingerprint=self._begun.fingerprint,
             inexact_since=self._begun.inexact_since,
         )
         checkpoints.discard_older(self._attempt)
-        self._saved, self._saved_at = training.step, time.monotonic()

@@ -46,6 +46,9 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """CPU threads; 0 takes all that torch finds. The count can change the last bits."""
     micro_batch: PositiveInt | None = None
     """Sequences that go through the model at once; the whole batch if left out."""
+    parallelism: Literal["ddp", "fsdp"] = "ddp"
+    """With several processes, started by torchrun: each holds the whole model and optimizer, or
+    they are spread over all (FSDP2)."""
     checkpoint_every: NonNegativeInt = 0
     """Steps between checkpoints; 0 leaves it to the time."""
     checkpoint_minutes: NonNegative = 10.0

@@ -54,12 +54,12 @@ class Meter:
         self._seconds.append(seconds)
         self._tokens.append(seconds * float(record["tokens_per_second"]))
 
-    def summary(self, spec: RunSpec) -> dict[str, Value] | None:
+    def summary(self, spec: RunSpec, processes: int = 1) -> dict[str, Value] | None:
         """Return one record for all steps, None if there were none.
 
         ``tokens_per_second`` is of the median step and ``start_seconds`` is what the first
-        took beyond it, compiling above all. ``mfu`` is left out where the peak is
-        not known.
+        took beyond it, compiling above all. ``mfu`` is of all processes' devices, and left
+        out where the peak is not known; the memory is this process's.
         """
         if not self._seconds:
             return None
@@ -77,6 +77,7 @@ class Meter:
         operations = rate * spec.model.training_flops(spec.data.sequence_length)
         summary["flops_per_second"] = operations
         if (peak := peak_flops(computation(spec, device), device)) is not None:
+            peak *= processes
             summary |= {"peak_flops_per_second": peak, "mfu": operations / peak}
         return summary
 

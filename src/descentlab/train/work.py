@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext, suppress
-from dataclasses import replace
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -25,10 +24,11 @@ from descentlab.runs.records import Value
 from descentlab.runs.store import Attempt, Result, Store
 from descentlab.train.environment import environment, set_up_process
 from descentlab.train.loop import Observer, Outcome, Training, train
+from descentlab.train.recorder import Recorder
 from descentlab.train.resuming import Saver, beginning
 from descentlab.train.signals import Stop, stop_between_steps
 from descentlab.train.spec import RunSpec, run_spec
-from descentlab.train.throughput import Meter
+from descentlab.train.world import ALONE, World
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with the step, the number of steps, and the loss."""
@@ -54,6 +54,7 @@ def train_in_store(
     run: Run,
     progress: Progress = lambda step, steps, loss: None,
     warn: Callable[[str], None] = lambda line: None,
+    here: World = ALONE,
 ) -> Result:
     """Train a registered run unless it has a result, and return the result.
 
@@ -66,6 +67,7 @@ def train_in_store(
         run: what to train.
         progress: told every step.
         warn: told in one line what went not as planned.
+        here: this process among those that train the run together; the first one writes.
 
     Raises:
         BusyError: if another process has the run.
@@ -73,30 +75,40 @@ def train_in_store(
         DescentError: for anything else that the user can act on.
     """
     folder = store.folder(run.run_id)
-    if (result := folder.result()) is not None:
+    if (result := here.by_first(folder.result)) is not None:
         return result
-    attempt = store.claim(run.run_id)
+    attempt = here.by_first(lambda: store.claim(run.run_id))
     try:
         folder.run()  # refuses a damaged spec
         spec = run_spec(run.settings, where=f"run {run.run_id}")
+        here.check(spec)
         set_up_process(spec)
-        attempt.begin(environment(spec))
-        stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn)
+        known = environment(spec, here.size)
+        here.by_first(lambda: attempt.begin(known))
+        stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn, here)
     except Interrupted as interruption:
-        attempt.end("interrupted", str(interruption))
+        if here.first:
+            attempt.end("interrupted", str(interruption))
         raise
     except BusyError:
         raise  # the run is another process's, and so is what becomes of it
     except Exception as error:
-        with suppress(StorageError):  # the first error is the one to show
-            attempt.end("failed", _reason(error), log=traceback.format_exc())
+        _put_on_record(error, attempt, here)
         raise
-    result = folder.result()
+    result = here.by_first(folder.result)
     if result is None:
         raise CorruptError(f"{folder.done}: vanished right after it was written")
     if stop.received is not None:
         raise stop.stopped(f"run {run.run_id} was finished before stopping")
     return result
+
+
+def _put_on_record(error: Exception, attempt: Attempt, here: World) -> None:
+    """Say why an attempt failed; of several processes, what the first to fail says stands."""
+    where = f"process {here.rank} of {here.size}: " if here.size > 1 else ""
+    with suppress(StorageError):  # the first error is the one to show
+        if attempt.ending() is None:
+            attempt.end("failed", where + _reason(error), log=traceback.format_exc())
 
 
 def tokens_of(run: Run, spec: RunSpec) -> PreparedData:
@@ -126,48 +138,49 @@ def _train(
     attempt: Attempt,
     progress: Progress,
     warn: Callable[[str], None],
+    here: World,
 ) -> Stop:
     steps = spec.training.steps
-    begun = beginning(attempt, spec, warn)
-    spec = begun.spec
-    with (
-        attempt.open_metrics() as metrics,
-        attempt.open_timing() as timing,
-        attempt.open_probes() if spec.probes else nullcontext() as probes,
-        stop_between_steps() as stop,
-    ):
-        records = [each for each in (metrics, timing, probes) if each is not None]
-        saver = Saver(store, attempt, begun, records)
+    begun = here.by_first(lambda: beginning(attempt, spec, here.size, warn))
+    with ExitStack() as files, stop_between_steps() as stop:
+        recorder = Recorder(attempt, begun.spec, files) if here.first else None
+        saver = Saver(store, attempt, begun, recorder.files if recorder else [], here)
 
         def observe(record: Mapping[str, Value]) -> None:
-            metrics.write(record)
+            if recorder is not None:
+                recorder.metrics(record)
             if "loss" in record:
                 progress(int(record["step"]), steps, float(record["loss"]))
 
-        def time(record: Mapping[str, Value]) -> None:
-            timing.write(record)
-            meter.add(record)
-
         def boundary(training: Training) -> None:
-            if stop.received is not None or saver.due(training):
+            # All processes stop and save at the same step, whichever was told to.
+            number, due = here.largest(stop.received or 0, int(saver.due(training)))
+            if number or due:
                 saver.save(training)
-            if stop.received is not None:
+            if number:
+                stop.received = number
                 raise stop.stopped(
                     f"stopped after step {training.step} of {steps}, state saved; the same "
                     "command goes on from there"
                 )
 
-        meter = Meter()
-        observer = Observer(metrics=observe, timing=time, boundary=boundary)
-        if probes is not None:
-            observer = replace(observer, probes=probes.write)
-        outcome = train(spec, data, observer, begun.snapshot)
-        if (summary := meter.summary(spec)) is not None:
-            timing.write(summary)
+        observer = Observer(
+            metrics=observe,
+            timing=recorder.timing if recorder else _ignore,
+            probes=recorder.probes if recorder else _ignore,
+            boundary=boundary,
+        )
+        outcome = train(begun.spec, data, observer, begun.snapshot, here)
+        if recorder is not None:
+            recorder.summarise(here.size)
         if spec.execution.final_checkpoint:
             saver.save(outcome.training)
-    _finish(spec, store, attempt, outcome, begun.inexact_since)
+    here.by_first(lambda: _finish(spec, store, attempt, outcome, begun.inexact_since))
     return stop
+
+
+def _ignore(record: Mapping[str, Value]) -> None:
+    """What processes but the first do with records."""
 
 
 def _finish(
