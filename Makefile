@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: table1 test test-slow check clean
+.PHONY: table1 test test-slow soak check clean
 
 table1: $(READY)
 	$(BIN)/descent reproduce table1
@@ -14,6 +14,10 @@ test: check
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# Faults at every call that changes a file; SOAK_SEED=… repeats a schedule.
+soak: $(READY)
+	$(BIN)/python -m pytest -n 2 -m soak -rA tests/faults
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -33,6 +33,7 @@ from descentlab.train.plan import resolver
 
 
 def settings(seed: int, steps: int) -> dict[str, Any]:
+    """A run of the laptop scale, on one core."""
     return {
         "model": {"size": "laptop"},
         "data": {"vocabulary": 1024, "sequence_length": 64, "validation_fraction": 0.015},
@@ -84,6 +85,7 @@ def swept(runs: list[Run], executor: Executor) -> float:
 
 
 def main() -> None:
+    """Print the share that each round keeps."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--steps", type=int, default=160)

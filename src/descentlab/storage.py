@@ -36,8 +36,9 @@ def storage_errors(path: Path, needed: int = 0) -> Iterator[None]:
                 f"{path}: disk full, need {needed:,} bytes, have {free:,}; "
                 "make room and start again"
             ) from error
+        reason = error.strerror or error
         raise StorageError(
-            f"{path}: cannot be written ({error.strerror}); choose a folder that you may write to"
+            f"{path}: cannot be written ({reason}); choose a folder that you may write to"
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import shutil
 from collections.abc import Callable, Iterator
@@ -150,6 +151,26 @@ def never_flushes_the_records() -> None:
 
 def never_flushes_a_new_folder() -> None:
     store.make_folder = lambda path: path.mkdir(parents=True, exist_ok=True)
+
+
+def has_another_torch() -> None:
+    """No bug either: another machine, as far as a run can tell."""
+    torch.__version__ = "0.0.0"
+
+
+def never_ends_its_third_step() -> None:
+    """No bug: a call of C that no signal interrupts, as a long backward pass is."""
+    gradient = Training.leave_gradient
+
+    def endless(self: Training, rows_BL1: Any) -> float:
+        if self.step == 2:
+            print("in its third step", flush=True)
+            mutex, libc = ctypes.create_string_buffer(64), ctypes.CDLL(None)
+            for _ in range(2):  # nobody unlocks it
+                libc.pthread_mutex_lock(mutex)
+        return gradient(self, rows_BL1)
+
+    Training.leave_gradient = endless
 
 
 AT_A_SECOND_KILL = (removes_what_it_goes_on_from,)

@@ -145,3 +145,22 @@ class Forks:
         self._ears.close()
         self._mouth.close()
         self._server.wait()
+
+
+class FreshProcesses:
+    """Starts each process under a server of its own, which has just imported all it needs."""
+
+    def __init__(self, scratch: Path, *imports: str) -> None:
+        self._scratch, self._imports = scratch, imports
+        self._servers: list[Forks] = []
+
+    def start(self, target: str, *arguments: str, **settings: Any) -> Fork:
+        self.close()
+        scratch = self._scratch / str(len(self._servers))
+        scratch.mkdir()
+        self._servers.append(Forks(scratch, *self._imports))
+        return self._servers[-1].start(target, *arguments, **settings)
+
+    def close(self) -> None:
+        for server in self._servers[-1:]:
+            server.close()

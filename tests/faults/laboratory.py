@@ -12,22 +12,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
-from faults.forks import KILL, TEAR, Fault, Fork, Forks
+from faults.forks import KILL, TEAR, Fault, Fork, Forks, FreshProcesses
 from faults.lost_power import Disk
-from faults.trials import SAVED, WENT_ON, different, outcome, steps
+from faults.trials import SAVED, WENT_ON, as_toml, different, outcome, steps
 
 from descentlab.runs import checkpoints
 from descentlab.runs.identity import Run
 from descentlab.runs.store import OLD, RunFolder, Store
 
-TRAIN = "faults.trials:train"
+TRAIN, DESCENT = "faults.trials:train", "faults.trials:descent"
 
 
 @dataclass
 class Laboratory:
     """Stores side by side under one folder, with processes at work on them."""
 
-    forks: Forks
+    forks: Forks | FreshProcesses
     folder: Path
     _stores: int = field(default=0, init=False)
 
@@ -50,6 +50,15 @@ class Laboratory:
         return self.forks.start(
             TRAIN, str(root), run_json, folder=root.parent, fault=fault, bugs=bugs, denied=denied
         )
+
+    def descent(
+        self, run: Run, root: Path, fault: Fault | None = None, *, bugs: tuple[str, ...] = ()
+    ) -> Fork:
+        """Start ``descent train``."""
+        spec = root.parent / "spec.toml"
+        spec.write_text(as_toml(run.settings))
+        arguments = ("train", str(spec), "--store", str(root))
+        return self.forks.start(DESCENT, *arguments, folder=root.parent, fault=fault, bugs=bugs)
 
     def undisturbed(self, run: Run, *, bugs: tuple[str, ...] = ()) -> Undisturbed:
         """Train a run to its end.
@@ -176,14 +185,15 @@ class Undisturbed:
     begun: Path | None = None
     """What the store was before, if the process did not begin the run."""
 
-    def faults(self) -> list[tuple[str, Fault]]:
+    def faults(self, *, flushes: bool = False) -> list[tuple[str, Fault]]:
         """Death before each call that changes files, and in the middle of each write.
 
-        A flush changes nothing that a later process could see.
+        Args:
+            flushes: before these as well, though they change nothing that others could see.
         """
         faults = []
         for call in self.process.calls():
-            if call.what == "sync":
+            if call.what == "sync" and not flushes:
                 continue
             name = f"{call.number} {call.what} {call.path.name} {call.other.name}".rstrip()
             faults.append((f"before {name}", Fault(KILL, call.number)))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
-from faults.forks import KILL, Fault
 
 from descentlab.optim.methods import AnyMethod
 from descentlab.train.loop import initial_model
-from descentlab.train.spec import run_spec
+from descentlab.train.spec import Precision, run_spec
 
 LR = {"lr": 0.01}
 OPTIMIZERS: dict[str, dict[str, Any]] = {
@@ -34,8 +34,17 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "clipped sgd": {"method": "sgd", "beta": 0.9, "coordinate_clip": 1e-3, "dampening": 0.0},
 }
 ACCUMULATIONS: dict[str, dict[str, Any]] = {"whole": {}, "quarters": {"micro_batch": 1}}
-PRECISIONS: dict[str, dict[str, Any]] = {"fp32": {}}
-"""Settings of the execution."""
+IN_EVERY_PRECISION = ("adam", "sgd with momentum")
+"""Of the default suite; the others follow where there is time."""
+
+
+def cases() -> Iterator[Any]:
+    for optimizer, accumulation, precision in itertools.product(
+        OPTIMIZERS, ACCUMULATIONS, get_args(Precision)
+    ):
+        quick = precision == "float32" or optimizer in IN_EVERY_PRECISION
+        marks = () if quick else pytest.mark.slow
+        yield pytest.param(optimizer, accumulation, precision, marks=marks)
 
 
 def test_no_method_is_left_out():
@@ -43,20 +52,25 @@ def test_no_method_is_left_out():
     assert {each["method"] for each in OPTIMIZERS.values()} == methods
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "accumulation", "precision"),
-    list(itertools.product(OPTIMIZERS, ACCUMULATIONS, PRECISIONS)),
-)
+@pytest.mark.parametrize(("optimizer", "accumulation", "precision"), list(cases()))
 def test_a_killed_run_goes_on_exactly(laboratory, plan, optimizer, accumulation, precision):
     settings = {**LR, **OPTIMIZERS[optimizer]}
-    execution = {**ACCUMULATIONS[accumulation], **PRECISIONS[precision], "checkpoint_every": 2}
     if optimizer == "constant variances":
         spec = run_spec(plan(optimizer=settings).settings, where="test")
         names = [name for name, _ in initial_model(spec).named_parameters()]
         settings["relative"] = {name: 1 + n for n, name in enumerate(names)}
-    whole = laboratory.undisturbed(
-        plan(optimizer=settings, execution=execution, training={"steps": 4})
-    )
-    written = [each for each in whole.process.calls() if each.path.name == "metrics.jsonl"]
-    third = next(each for each in written if b'"step":3,' in each.content)
-    assert laboratory.killed(whole, Fault(KILL, third.number + 1)) == []
+    execution = {**ACCUMULATIONS[accumulation], "checkpoint_every": 2}
+    run = plan(optimizer=settings, execution=execution, precision=precision)
+    whole = laboratory.undisturbed(run)
+    root = laboratory.stopped(whole, 4)
+    assert laboratory.resumed(whole, root, acknowledged=2) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_a_killed_compiled_run_goes_on_exactly(laboratory, plan, precision):
+    run = plan(execution={"compile": "always", "checkpoint_every": 2}, precision=precision)
+    whole = laboratory.undisturbed(run)
+    root = laboratory.stopped(whole, 4)
+    assert laboratory.resumed(whole, root, acknowledged=2) == []

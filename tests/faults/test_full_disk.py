@@ -68,9 +68,8 @@ def test_a_checkpoint_that_does_not_fit_is_named_with_its_size(laboratory, plan,
     whole = laboratory.undisturbed(plan(training={"steps": 2}))
     tensors = [each for each in whole.process.calls() if each.path.name.startswith(".tmp")]
     call = next(each for each in tensors if each.what == what)
-    process = laboratory.start(
-        whole.run, laboratory.new_store(), Fault(REFUSE, call.number, number)
-    )
+    fault = Fault(REFUSE, call.number, number)
+    process = laboratory.start(whole.run, laboratory.new_store(), fault)
     assert process.wait() == 4
     size = max(len(each.content) for each in tensors)
     said = process.text()

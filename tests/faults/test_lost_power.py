@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
+from faults import bugs
 from faults.lost_power import Disk
+
+SEED = 13
 
 
 def test_the_model_sees_what_the_disk_holds(laboratory, plan):
@@ -17,13 +23,34 @@ def test_the_model_sees_what_the_disk_holds(laboratory, plan):
     assert disk.content() == found
 
 
+def broken_promises(laboratory, whole, points, bugs=()):
+    """What is broken if the power goes right after some calls, by the call and the seed.
+
+    Without a seed nothing has reached the disk that was not flushed; else lots decide.
+    """
+    found = {}
+    for call in points:
+        for seed in (None, call.number):
+            if broken := laboratory.without_power(whole, call.number + 1, seed, bugs=bugs):
+                found[f"after {call.number} {call.what} {call.path.name}, seed {seed}"] = broken
+    return found
+
+
 def test_nothing_saved_is_lost_with_the_power(laboratory, plan):
     whole = laboratory.undisturbed(plan(training={"steps": 3}))
-    last = max(call.number for call in whole.process.calls())
-    points = [call.number for call in whole.process.calls() if call.what == "sync"] + [last]
-    found = {}
-    for point in points:
-        for seed in (None, point):
-            if broken := laboratory.without_power(whole, point + 1, seed):
-                found[f"before call {point + 1}, seed {seed}"] = broken
-    assert found == {}
+    calls = whole.process.calls()
+    flushes = [each for each in calls if each.what == "sync"]
+    chosen = [*random.Random(SEED).sample(flushes, 12), calls[-1]]
+    assert broken_promises(laboratory, whole, chosen) == {}
+
+
+@pytest.mark.parametrize("bug", bugs.WITHOUT_POWER, ids=lambda bug: bug.__name__)
+def test_a_planted_bug_is_noticed_when_the_power_goes(laboratory, plan, bug):
+    whole = laboratory.undisturbed(
+        plan(training={"steps": 2}), bugs=(f"faults.bugs:{bug.__name__}",)
+    )
+    saves = [each for each in whole.process.calls() if each.path.name == "checkpoints"]
+    flushes = [each for each in saves if each.what == "sync"]
+    found = broken_promises(laboratory, whole, flushes or whole.process.calls()[-1:])
+    print(found)
+    assert found

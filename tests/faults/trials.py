@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from descentlab.errors import CorruptError
 from descentlab.runs import checkpoints
 from descentlab.runs.identity import Run
 from descentlab.runs.store import RunFolder, Store
@@ -19,6 +23,35 @@ def train(root: str, run_json: str) -> None:
     """Do what ``descent train`` does with a spec, and say what was saved and gone on from."""
     from descentlab.train.work import train_in_store
 
+    tell()
+    run = msgspec.json.decode(run_json, type=Run)
+    store = Store(Path(root), create=True)
+    store.register(run)
+    train_in_store(store, run, warn=lambda line: print(f"warning: {line}", file=sys.stderr))
+
+
+def descent(*arguments: str) -> None:
+    """Run the console script."""
+    from descentlab.cli.main import run
+
+    tell()
+    sys.argv = ["descent", *arguments]
+    run()
+
+
+def as_toml(settings: Mapping[str, Any], prefix: str = "") -> str:
+    """Write settings so that ``descent`` can read them."""
+    lines = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            lines.append(as_toml(value, f"{prefix}{name}."))
+        elif value is not None:
+            lines.append(f"{prefix}{name} = {json.dumps(value)}\n")
+    return "".join(lines)
+
+
+def tell() -> None:
+    """Print what is saved and gone on from."""
     save, adopt = checkpoints.save, checkpoints.adopt
 
     def saving(attempt: Any, step: int, *arguments: Any, **settings: Any) -> Path:
@@ -31,10 +64,6 @@ def train(root: str, run_json: str) -> None:
         return adopt(found, attempt)
 
     checkpoints.save, checkpoints.adopt = saving, adopting
-    run = msgspec.json.decode(run_json, type=Run)
-    store = Store(Path(root), create=True)
-    store.register(run)
-    train_in_store(store, run, warn=lambda line: print(f"warning: {line}", file=sys.stderr))
 
 
 def steps(said: str, what: str) -> list[int]:
@@ -46,9 +75,10 @@ def outcome(folder: RunFolder) -> dict[str, bytes]:
     """What must come out the same: result, last state and records, byte for byte."""
     result = folder.result()
     assert result is not None
-    found = checkpoints.newest(folder, lambda line: None)
-    assert found is not None
-    files = {name: (found.path / name).read_bytes() for name in found.manifest.files}
+    files = {}
+    with suppress(CorruptError):
+        if (found := checkpoints.newest(folder, lambda line: None)) is not None:
+            files = {name: (found.path / name).read_bytes() for name in found.manifest.files}
     attempt = folder.attempt(result.generation)
     for path in (attempt.metrics, attempt.probes):
         if path.exists():

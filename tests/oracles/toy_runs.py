@@ -39,6 +39,9 @@ def train(store_root: str, run_json: str) -> None:
         time.sleep(600)
     elif behaviour == "killed":
         os.kill(os.getpid(), 9)
+    elif behaviour == "preempted once" and attempt.generation == 1:
+        attempt.end("interrupted", "as told")
+        raise SystemExit(75)
     elif (behaviour == "fails once" and attempt.generation == 1) or behaviour == "fails":
         attempt.end("failed", "as told")
         raise SystemExit(1)

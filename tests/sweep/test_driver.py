@@ -75,6 +75,11 @@ def test_starting_again_tries_failed_runs_again(store):
     assert sweep(store, [run]).drive()[run.run_id].generation == 2
 
 
+def test_a_run_that_a_signal_stopped_after_it_had_saved_is_gone_on_with(store, pool):
+    run = toy_run(1, "preempted once")
+    assert sweep(store, [run], pool).drive()[run.run_id].generation == 2
+
+
 def test_a_killed_process_is_a_failure_with_its_signal(store, pool):
     with pytest.raises(FailedRuns, match="signal 9, probably for want of memory"):
         sweep(store, [toy_run(1, "killed"), toy_run(2)], pool).drive()

@@ -27,7 +27,15 @@ from descentlab.cli import (
     sweep,
     train,
 )
-from descentlab.errors import ConfigError, DescentError, Interrupted, StorageError, nearest
+from descentlab.cli.second_signal import leave_at_second_signal
+from descentlab.errors import (
+    ConfigError,
+    DescentError,
+    Interrupted,
+    Preempted,
+    StorageError,
+    nearest,
+)
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce.reproduce,
@@ -66,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = nearest(arguments[0], COMMANDS)
         print(f"error: no command is called {arguments[0]!r}; {hint}", file=sys.stderr)
         return ConfigError.exit_code
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, _interrupt)
     arguments = assignments_first(arguments)
     try:
         tyro.extras.subcommand_cli_from_dict(
@@ -113,9 +121,12 @@ def assignments_first(arguments: Sequence[str]) -> list[str]:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     """Stop the command; a second signal ends the process at once."""
     signal.signal(number, signal.SIG_DFL)
-    raise Interrupted("stopped; the same command goes on from here", number)
+    asks_only_for_time = number in (signal.SIGUSR1, signal.SIGUSR2)
+    kind = Preempted if asks_only_for_time else Interrupted
+    raise kind("stopped; the same command goes on from here", number)
 
 
 def run() -> None:
     """The console script."""
+    leave_at_second_signal()
     sys.exit(main())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -240,7 +241,7 @@ def discard_all(run_folder: RunFolder, *, but: int = 0) -> None:
 def remove(run_folder: RunFolder, path: Path) -> None:
     """Drop a checkpoint: it goes from its place at once, and from the disk thereafter."""
     away = unfinished_name(f"{run_folder.run_id}.{path.name}.old", aside=run_folder.aside)
-    with storage_errors(path):
+    with storage_errors(path), suppress(FileNotFoundError):  # another process has dropped it
         path.rename(away)
     shutil.rmtree(away, ignore_errors=True)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from descentlab.errors import ConfigError
+from descentlab.errors import ConfigError, CorruptError
 from descentlab.runs.checkpoints import CORRUPT
 from descentlab.runs.identity import Run
 from descentlab.runs.store import RunFolder, Store
@@ -24,8 +25,11 @@ def require_checkpoint(store: Store, run: Run) -> None:
     if folder.result() is not None or has_checkpoint(folder):
         return
     others = [each for each in store.run_ids() if has_checkpoint(store.folder(each))]
-    unfinished = [each for each in others if store.folder(each).result() is None]
-    changes = {each: differences(store.folder(each).run(), run) for each in unfinished}
+    unfinished = [each for each in others if not store.folder(each).done.exists()]
+    changes = {}
+    for each in unfinished:
+        with suppress(CorruptError):  # it is not asked for; whoever asks for it will be told
+            changes[each] = differences(store.folder(each).run(), run)
     start = f"run {run.run_id}: there is no checkpoint of it in {store.root}"
     if not changes:
         raise ConfigError(f"{start}; leave --resume out to begin at the first step")

@@ -22,11 +22,11 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from descentlab.config import canonical_json, seal, unseal
-from descentlab.errors import ConfigError, CorruptError, nearest
+from descentlab.errors import BusyError, ConfigError, CorruptError, nearest
 from descentlab.runs.claims import Claims
 from descentlab.runs.identity import SCHEMA, Run, make_run
 from descentlab.runs.records import RecordWriter
-from descentlab.storage import make_folder, publish, storage_errors
+from descentlab.storage import flush, make_folder, publish, storage_errors
 
 S = TypeVar("S", bound=msgspec.Struct)
 State = Literal["pending", "running", "done", "failed", "interrupted"]
@@ -104,9 +104,21 @@ class Attempt:
         return self.path / "environment.json"
 
     def begin(self, environment: Mapping[str, Any]) -> None:
-        """Make the folder and put the environment on disk, before step 0."""
+        """Make the folder and put the environment on disk, before step 0.
+
+        Raises:
+            BusyError: if it is there; claims that were deleted by hand may be given twice, but
+                a folder can be made only once.
+        """
         with storage_errors(self.path):
-            make_folder(self.path)
+            try:
+                self.path.mkdir()
+            except FileExistsError:
+                raise BusyError(
+                    f"run {self.run_folder.run_id}: another process has begun attempt "
+                    f"{self.generation}; this one stops"
+                ) from None
+            flush(self.path.parent)
         publish(self.environment, canonical_json(dict(environment)), aside=self.run_folder.aside)
 
     def open_metrics(self) -> RecordWriter:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from descentlab.errors import BusyError, FailedRuns
+from descentlab.errors import BusyError, FailedRuns, Preempted
 from descentlab.runs.identity import Run
 from descentlab.runs.records import last_record
 from descentlab.runs.store import Result, Store
@@ -144,8 +144,12 @@ class Sweep:
         return left
 
     def _reap(self) -> list[str]:
-        """Take in what has ended; return runs that another process turned out to hold."""
-        busy = []
+        """Take in what has ended; return what is to be tried again.
+
+        That is what another process turned out to hold, and what a signal stopped after its
+        state was saved.
+        """
+        again = []
         ended = [(run_id, job.exit_code()) for run_id, job in self._jobs.items()]
         for run_id, code in ended:
             if code is None:
@@ -153,11 +157,11 @@ class Sweep:
             del self._jobs[run_id]
             if self._collect(run_id):
                 continue
-            if code == BusyError.exit_code:
-                busy.append(run_id)
+            if code in (BusyError.exit_code, Preempted.exit_code):
+                again.append(run_id)
             else:
                 self.failures[run_id] = self._why(run_id, code)
-        return busy
+        return again
 
     def _why(self, run_id: str, code: int) -> str:
         status = self.store.status(run_id)

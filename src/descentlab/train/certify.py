@@ -13,7 +13,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -37,7 +38,17 @@ WAYS: tuple[Way, ...] = (
     "killed while saving after step",
     "terminated after step",
 )
-WORK = "import sys; from descentlab.train.work import work; work(*sys.argv[1:])"
+WORK = """
+import os, sys, threading
+from descentlab.train.work import work
+
+def die_with_parent():
+    os.read(0, 1)  # nothing ever comes; it returns when the other end is closed
+    os._exit(1)
+
+threading.Thread(target=die_with_parent, daemon=True).start()
+work(*sys.argv[1:])
+"""
 
 Progress = Callable[[str, int], None]
 """Told what is being done, and the step that it has come to."""
@@ -140,22 +151,22 @@ class _Trial:
         return latest
 
     def finish(self) -> None:
-        process = self._start()
-        while process.poll() is None:
-            self._progress(self._name, self._step())
-            time.sleep(0.1)
+        with self._started() as process:
+            while process.poll() is None:
+                self._progress(self._name, self._step())
+                time.sleep(0.1)
         self._refuse_failure(process)
 
     def strike(self, way: Way, step: int) -> Blow | None:
         """Start the run and disturb it; None if it was over before."""
-        process = self._start()
-        while process.poll() is None:
-            self._progress(self._name, self._step())
-            if self._step() >= step and (way != WAYS[1] or self._saves()):
-                process.send_signal(signal.SIGTERM if way == WAYS[2] else signal.SIGKILL)
-                break
-            time.sleep(POLL_SECONDS)
-        code = process.wait()
+        with self._started() as process:
+            while process.poll() is None:
+                self._progress(self._name, self._step())
+                if self._step() >= step and (way != WAYS[1] or self._saves()):
+                    process.send_signal(signal.SIGTERM if way == WAYS[2] else signal.SIGKILL)
+                    break
+                time.sleep(POLL_SECONDS)
+            code = process.wait()
         if code == 0:
             return None
         if code not in (-signal.SIGKILL, 75):
@@ -164,10 +175,17 @@ class _Trial:
         found = checkpoints.newest(self.folder, lambda line: None)
         return Blow(way, reached, found.manifest.step if found else 0)
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    @contextmanager
+    def _started(self) -> Iterator[subprocess.Popen[bytes]]:
+        """A process that trains the run, and that is gone after the block."""
         self._ended = self.folder.generations()
         arguments = [str(self._store.root), msgspec.json.encode(self._run).decode()]
-        return subprocess.Popen([sys.executable, "-c", WORK, *arguments])
+        command = [sys.executable, "-c", WORK, *arguments]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def _step(self) -> int:
         generation = self.folder.generations()

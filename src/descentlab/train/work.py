@@ -86,9 +86,10 @@ def train_in_store(
         known = environment(spec, here.size)
         here.by_first(lambda: attempt.begin(known))
         stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn, here)
-    except Interrupted as interruption:
+    except (Interrupted, KeyboardInterrupt) as interruption:
         if here.first:
-            attempt.end("interrupted", str(interruption))
+            with suppress(StorageError):  # the state is saved, and that it ended can be seen
+                attempt.end("interrupted", str(interruption) or "stopped by Ctrl-C")
         raise
     except BusyError:
         raise  # the run is another process's, and so is what becomes of it
@@ -190,7 +191,7 @@ def _finish(
     diverged = outcome.diverged_at is not None
     if not store.owns(attempt):
         raise BusyError(f"run {attempt.run_folder.run_id}: another process has taken it over")
-    attempt.finish(
+    published = attempt.finish(
         Result(
             outcome="diverged" if diverged else "ok",
             generation=attempt.generation,
@@ -202,4 +203,6 @@ def _finish(
             validation_loss=outcome.validation_loss,
         )
     )
-    discard_all(attempt.run_folder, but=1 if diverged or spec.execution.final_checkpoint else 0)
+    if published:  # otherwise the process that was quicker knows what to keep
+        keep = diverged or spec.execution.final_checkpoint
+        discard_all(attempt.run_folder, but=1 if keep else 0)
