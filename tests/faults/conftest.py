@@ -41,15 +41,13 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DESCENTLAB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module")
-def plan(corpus: Path, _cache: None) -> Callable[..., Run]:
+@pytest.fixture(scope="session")
+def plan(corpus: Path, cache: Path) -> Callable[..., Run]:
     """Plans the tiny run: tables are added to, the optimizer is replaced."""
 
     def planned(**changes: Any) -> Run:
@@ -57,16 +55,18 @@ def plan(corpus: Path, _cache: None) -> Callable[..., Run]:
         for name, value in changes.items():
             merges = isinstance(value, dict) and name != "optimizer"
             settings[name] = {**settings.get(name, {}), **value} if merges else value
-        return resolver()(settings, "test")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DESCENTLAB_CACHE", str(cache))
+            return resolver()(settings, "test")
 
     return planned
 
 
-@pytest.fixture(scope="module")
-def forks(tmp_path_factory: pytest.TempPathFactory, _cache: None) -> Iterator[Forks]:
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[Forks]:
     if (reason := why_not()) is not None:
         pytest.skip(reason)
-    server = Forks(tmp_path_factory.mktemp("forks"), "descentlab.train.work")
+    server = Forks(tmp_path_factory.mktemp("forks"), cache)
     yield server
     server.close()
 

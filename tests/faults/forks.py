@@ -58,7 +58,7 @@ class Fork:
         return self.server.ask({"wait": self.pid})["code"]
 
     def text(self) -> str:
-        return self.said.read_text()
+        return self.said.read_text() if self.said.exists() else ""
 
     def calls(self) -> list[Call]:
         """The calls that succeeded."""
@@ -79,10 +79,10 @@ class Forks:
 
     Args:
         scratch: for the compiled shim, logs and what processes print.
-        imports: modules to import once.
+        cache: of prepared data.
     """
 
-    def __init__(self, scratch: Path, *imports: str) -> None:
+    def __init__(self, scratch: Path, cache: Path) -> None:
         self._scratch = scratch
         self._count = 0
         shim = scratch / "shim.so"
@@ -90,11 +90,16 @@ class Forks:
         subprocess.run(command, check=True)
         paths = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "faults.server", *imports],
+            [sys.executable, "-m", "faults.server", "faults.trials:warm_up"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "LD_PRELOAD": str(shim), "PYTHONPATH": paths},
+            env={
+                **os.environ,
+                "DESCENTLAB_CACHE": str(cache),
+                "LD_PRELOAD": str(shim),
+                "PYTHONPATH": paths,
+            },
         )
         assert self._server.stdin is not None
         assert self._server.stdout is not None
@@ -150,15 +155,15 @@ class Forks:
 class FreshProcesses:
     """Starts each process under a server of its own, which has just imported all it needs."""
 
-    def __init__(self, scratch: Path, *imports: str) -> None:
-        self._scratch, self._imports = scratch, imports
+    def __init__(self, scratch: Path, cache: Path) -> None:
+        self._scratch, self._cache = scratch, cache
         self._servers: list[Forks] = []
 
     def start(self, target: str, *arguments: str, **settings: Any) -> Fork:
         self.close()
         scratch = self._scratch / str(len(self._servers))
         scratch.mkdir()
-        self._servers.append(Forks(scratch, *self._imports))
+        self._servers.append(Forks(scratch, self._cache))
         return self._servers[-1].start(target, *arguments, **settings)
 
     def close(self) -> None:

@@ -1,12 +1,14 @@
 """A process under the shim that forks others: each is started, watched and told apart by it.
 
-It imports what a run needs once, so that a process that is killed costs a tenth of a second.
+What a run needs is imported once, so that a process that is killed costs a tenth of a second.
+Its arguments are functions to call before the first.
 It answers one line of JSON with another; ``forks.py`` is the other end.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -17,10 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch._dynamo
 
 from descentlab.errors import DescentError
-from descentlab.optim.implementations import native
 
 NOTHING = 0, 0, 0
 """Faults: watch alone."""
@@ -73,9 +73,10 @@ def wait(pid: int) -> dict[str, Any]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    native.available()
-    for module in sys.argv[1:]:
-        importlib.import_module(module)
+    for name in sys.argv[1:]:
+        found(name)()
+    gc.collect()
+    gc.freeze()  # or each fork's collections would copy what all share
     print("ready", flush=True)
     for line in sys.stdin:
         request = json.loads(line)

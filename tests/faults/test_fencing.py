@@ -52,10 +52,10 @@ def points(whole, count):
     return ends + random.Random(SEED).sample(calls[first + 2 : last], count - 2)
 
 
-@pytest.mark.parametrize("place", range(12))
+@pytest.mark.parametrize("place", range(6))
 def test_one_that_wakes_after_the_run_was_finished_leaves_it_alone(laboratory, plan, place):
     whole = laboratory.undisturbed(plan(training={"steps": 3}))
-    call = points(whole, 12)[place]
+    call = points(whole, 6)[place]
     root, sleeper = asleep(laboratory, whole, call)
     folder = folder_of(root, whole.run)
     give_free(root, whole.run.run_id)
@@ -82,10 +82,10 @@ def call_saves(whole, call) -> int:
     return sum(each.number < call.number for each in published)
 
 
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", range(3))
 def test_of_two_that_are_at_work_at_once_one_has_the_result(laboratory, plan, place):
     whole = laboratory.undisturbed(plan(training={"steps": 3}))
-    call = points(whole, 4)[place]
+    call = points(whole, 3)[place]
     root, sleeper = asleep(laboratory, whole, call)
     give_free(root, whole.run.run_id)
     other = laboratory.start(whole.run, root, Fault(STOP, call.number))

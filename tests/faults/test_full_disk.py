@@ -50,14 +50,14 @@ def allocating(whole):
 
 def test_a_disk_that_is_full_from_some_call_on(laboratory, plan):
     whole = laboratory.undisturbed(plan(training={"steps": 3}))
-    chosen = random.Random(SEED).sample(allocating(whole), 15)
+    chosen = random.Random(SEED).sample(allocating(whole), 8)
     assert all_broken(laboratory, whole, [(each, errno.ENOSPC) for each in chosen]) == {}
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EIO, errno.EACCES])
 def test_a_disk_that_refuses_from_some_call_on(laboratory, plan, number):
     whole = laboratory.undisturbed(plan(training={"steps": 3}))
-    chosen = random.Random(SEED).sample(whole.process.calls(), 5)
+    chosen = random.Random(SEED).sample(whole.process.calls(), 2)
     assert all_broken(laboratory, whole, [(each, number) for each in chosen]) == {}
 
 

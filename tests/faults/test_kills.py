@@ -7,6 +7,7 @@ import random
 import pytest
 from faults import bugs
 from faults.forks import KILL, Fault
+from faults.laboratory import Laboratory
 
 PROBES = {"every": 1, "shadows": [{"method": "signum", "lr": 0.01, "beta": 0.9}]}
 SEED = 7
@@ -28,32 +29,36 @@ def midway(laboratory, whole):
 
 
 def test_death_at_every_call_that_changes_files(laboratory, plan):
-    whole = laboratory.undisturbed(plan(training={"steps": 3}))
+    whole = laboratory.undisturbed(plan(training={"steps": 2}))
     faults = whole.faults()
-    assert len(faults) > 90
+    assert len(faults) > 60
     assert broken_promises(laboratory, whole, faults) == {}
 
 
 def test_death_of_the_process_that_goes_on(laboratory, plan):
     whole = midway(laboratory, laboratory.undisturbed(plan(training={"steps": 3})))
     faults = whole.faults()
-    chosen = random.Random(SEED).sample(faults, len(faults) // 3)
+    chosen = random.Random(SEED).sample(faults, len(faults) // 8)
     assert broken_promises(laboratory, whole, chosen) == {}
+
+
+@pytest.fixture(scope="module")
+def probed(forks, plan, tmp_path_factory):
+    laboratory = Laboratory(forks, tmp_path_factory.mktemp("probed"))
+    return laboratory.undisturbed(plan(training={"steps": 3}, probes=PROBES))
 
 
 def noticed(laboratory, whole, bug, faults):
     name = f"faults.bugs:{bug.__name__}"
-    random.Random(SEED).shuffle(faults)
-    for _, fault in faults:
+    for _, fault in faults[::-3]:
         if broken := laboratory.killed(whole, fault, bugs=(name,)):
             return broken
     return None
 
 
 @pytest.mark.parametrize("bug", bugs.AT_A_KILL, ids=lambda bug: bug.__name__)
-def test_a_planted_bug_is_noticed_at_a_kill(laboratory, plan, bug):
-    whole = laboratory.undisturbed(plan(training={"steps": 3}, probes=PROBES))
-    found = noticed(laboratory, whole, bug, whole.faults())
+def test_a_planted_bug_is_noticed_at_a_kill(laboratory, probed, bug):
+    found = noticed(laboratory, probed, bug, probed.faults())
     print(found)
     assert found
 
@@ -61,6 +66,7 @@ def test_a_planted_bug_is_noticed_at_a_kill(laboratory, plan, bug):
 @pytest.mark.parametrize("bug", bugs.AT_A_SECOND_KILL, ids=lambda bug: bug.__name__)
 def test_a_planted_bug_is_noticed_at_a_second_kill(laboratory, plan, bug):
     whole = midway(laboratory, laboratory.undisturbed(plan(training={"steps": 3})))
-    found = noticed(laboratory, whole, bug, whole.faults())
+    faults = whole.faults()
+    found = noticed(laboratory, whole, bug, faults[: len(faults) // 2])
     print(found)
     assert found

@@ -11,12 +11,41 @@ from typing import Any
 
 import msgspec
 
+from descentlab.config import canonical_json
 from descentlab.errors import CorruptError
 from descentlab.runs import checkpoints
 from descentlab.runs.identity import Run
 from descentlab.runs.store import RunFolder, Store
 
 SAVED, WENT_ON = "saved after step ", "goes on after step "
+
+
+def warm_up() -> None:
+    """Do once what every process would do before its first step.
+
+    No gradient is computed: torch refuses one in a fork of a process that has.
+    """
+    import torch
+    import torch._dynamo
+
+    from descentlab.optim.implementations import native
+    from descentlab.train import work  # noqa: F401
+    from descentlab.train.computation import computation
+    from descentlab.train.loop import initial_model
+    from descentlab.train.spec import run_spec
+    from descentlab.train.throughput import peak_flops
+
+    native.available()
+    settings = {
+        "model": {"layers": 1, "heads": 1, "width": 8, "vocabulary": 257},
+        "data": {"corpus": "none", "tokenizer": "byte", "sequence_length": 8},
+        "optimizer": {"method": "adam", "lr": 0.01, "beta": 0.9},
+        "training": {"steps": 1, "batch_size": 1},
+    }
+    spec, device = run_spec(settings, where="test"), torch.device("cpu")
+    canonical_json(spec.identity())
+    initial_model(spec)
+    peak_flops(computation(spec, device), device)
 
 
 def train(root: str, run_json: str) -> None:

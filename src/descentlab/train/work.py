@@ -158,6 +158,7 @@ def _train(
             number, due = here.largest(stop.received or 0, int(saver.due(training)))
             if number or due:
                 saver.save(training)
+                (number,) = here.largest(stop.received or number)  # it may have come meanwhile
             if number:
                 stop.received = number
                 raise stop.stopped(
