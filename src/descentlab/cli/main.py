@@ -13,6 +13,7 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    bench,
     check_optimizer,
     cost_card,
     filters,
@@ -34,6 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "probes": probes.probes,
     "check-optimizer": check_optimizer.check_optimizer,
     "cost-card": cost_card.cost_card,
+    "bench": bench.bench,
     "filters": filters.filters,
     "quadratic": quadratic.quadratic,
 }
