@@ -14,6 +14,7 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    bench,
     certify,
     check_optimizer,
     cost_card,
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data": data.data,
     "check-optimizer": check_optimizer.check_optimizer,
     "cost-card": cost_card.cost_card,
+    "bench": bench.bench,
     "filters": filters.filters,
     "quadratic": quadratic.quadratic,
 }

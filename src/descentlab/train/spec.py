@@ -67,7 +67,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     activation_checkpointing: bool = False
     """Keep only what goes into each block, and compute the rest again in the backward pass."""
     loss_chunk: PositiveInt | None = None
-    """Tokens whose logits are held at once; if left out, what 256 MiB hold in float32."""
+    """Tokens whose logits are held at once; if left out, those of 256 MiB, or 2 GiB on a GPU."""
     tf32: bool = False
     """Let a GPU round the factors of float32 products to 10 bits."""
 
