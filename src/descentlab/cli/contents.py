@@ -16,7 +16,7 @@ from descentlab.data.shards import (
     TOKENIZER,
     Counts,
     Preparation,
-    ShardRecord,
+    ShardState,
     open_shards,
     read_manifest,
     read_sealed,
@@ -58,7 +58,7 @@ def print_unfinished(folder: Path) -> None:
     for path in paths:
         if not path.exists():
             break
-        counts += read_sealed(path, ShardRecord).counts
+        counts += read_sealed(path, ShardState).record.counts
         shards += 1
     print_table(
         [

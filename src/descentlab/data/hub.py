@@ -6,6 +6,8 @@ days later reads the same files. Needs the package ``datasets``: pip install 'de
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -170,14 +172,29 @@ def from_folder(path: Path, spec: PreparationSpec) -> Streamed:
 
 
 def _library() -> Any:
-    try:
-        import datasets
-    except ImportError:
-        raise ConfigError(
-            "datasets of a hub and saved ones need another package: pip install 'descentlab[hf]'"
-        ) from None
+    with _without_torch():
+        try:
+            import datasets
+        except ImportError:
+            raise ConfigError(
+                "datasets of a hub and saved ones need another package: "
+                "pip install 'descentlab[hf]'"
+            ) from None
     datasets.disable_progress_bars()  # ours tells how far it is
     return datasets
+
+
+@contextmanager
+def _without_torch() -> Iterator[None]:
+    """Keep the library from loading torch for seconds and 300 MB, unless it is there already."""
+    if "torch" in sys.modules or "USE_TORCH" in os.environ:
+        yield
+        return
+    os.environ["USE_TORCH"] = "0"
+    try:
+        yield
+    finally:
+        del os.environ["USE_TORCH"]
 
 
 def _commit(chosen: Repository) -> str:

@@ -39,10 +39,9 @@ class Meter:
         self._began: tuple[float, int, float] | None = None
 
     def show(self, counts: Counts, read: float | None) -> None:
-        """Tell the observer; ``read`` is how much of the source was read."""
+        """Tell the observer; ``read`` is how much of the source was read, for want of a number."""
         tokens = counts.train_tokens + counts.held_out_tokens * self._both
-        shares = [read, tokens / self._wanted if self._wanted else None]
-        share = max((each for each in shares if each is not None), default=None)
+        share = tokens / self._wanted if self._wanted else read
         now = time.monotonic()
         if self._began is None:
             self._began = (now, tokens, share or 0.0)

@@ -17,6 +17,7 @@ from descentlab.data.shards import (
     VALIDATION,
     Counts,
     ShardRecord,
+    ShardState,
     encode_sealed,
 )
 from descentlab.data.token_file import TokenWriter
@@ -81,22 +82,22 @@ class ShardWriter:
             **asdict(batch.cleaning + encoded.cleaning),
         )
 
-    def finish(self) -> ShardRecord:
+    def finish(self) -> ShardState:
         """Write its record, and see all of it on disk."""
         text_sha256 = self._text.hexdigest()
         record = ShardRecord(
             counts=self.counts,
-            position=self._position,
             train_sha256=self._train.finish(text_sha256).sha256,
             validation_sha256=self._validation.finish(text_sha256).sha256,
             text_sha256=text_sha256,
         )
         with (self._folder / SHARD).open("wb") as file:
-            file.write(encode_sealed(record))
+            state = ShardState(record=record, position=self._position)
+            file.write(encode_sealed(state))
             file.flush()
             os.fsync(file.fileno())
         flush(self._folder)
-        return record
+        return state
 
     def close(self) -> None:
         """Give the shard up as it is."""

@@ -23,11 +23,13 @@ from descentlab.data.shards import (
     FORMAT,
     MANIFEST,
     PREPARATION,
+    SHARD,
     TOKENIZER,
     Counts,
     Manifest,
     Preparation,
     ShardRecord,
+    ShardState,
     encode_sealed,
     is_prepared,
     open_shard,
@@ -198,8 +200,8 @@ class Preparing:
         try:
             with Encoders(Encoder(self._tokenizer, spec.seed, spec.share()), workers) as encoders:
                 while not _suffices(spec, counts):
-                    record = self._intact(len(self._shards))
-                    if record is not None:
+                    state = self._intact(len(self._shards))
+                    if state is not None:
                         encoded = None  # what was read ahead is there already
                     else:
                         if encoded is None:
@@ -209,21 +211,23 @@ class Preparing:
                                 self._source, position, characters=min(BATCH, spec.shard_tokens)
                             )
                             encoded = encoders.encode(read)
-                        record = self._make_shard(counts, encoded, meter)
-                    if record is None:
+                        state = self._make_shard(counts, encoded, meter)
+                    if state is None:
                         break  # the source has ended
-                    self._shards.append(record)
-                    counts, position = counts + record.counts, record.position
+                    self._shards.append(state.record)
+                    counts, position = counts + state.record.counts, state.position
         finally:
             shutil.rmtree(self._folder / UNFINISHED, ignore_errors=True)
 
-    def _intact(self, number: int) -> ShardRecord | None:
+    def _intact(self, number: int) -> ShardState | None:
         """A shard that was made before; what is left of a damaged one is taken away."""
         folder = shard_folder(self._folder, number)
         if not folder.exists():
             return None
         try:
-            return open_shard(folder)[0]
+            state = read_sealed(folder / SHARD, ShardState)
+            open_shard(folder, state.record)
+            return state
         except DataError as error:
             self._notice(f"warning: {error}; making it again")
             with storage_errors(folder):
@@ -232,7 +236,7 @@ class Preparing:
 
     def _make_shard(
         self, before: Counts, encoded: Iterator[tuple[Batch, Encoded]], meter: Meter
-    ) -> ShardRecord | None:
+    ) -> ShardState | None:
         """Make the next shard; None if the source has nothing more."""
         final = shard_folder(self._folder, len(self._shards))
         aside = self._folder / UNFINISHED / final.name
@@ -252,12 +256,12 @@ class Preparing:
             if not writer.counts.documents:
                 return None
             with writing():
-                record = writer.finish()
+                state = writer.finish()
                 aside.replace(final)
                 flush(self._folder)
         finally:
             writer.close()
-        return record
+        return state
 
     def _bytes_left(self, counts: Counts) -> int:
         """What the tokens that are missing take on disk; those of a shard, if not known."""
@@ -288,8 +292,8 @@ class Preparing:
         manifest = Manifest(
             preparation=self._preparation,
             counts=counts,
-            train=self._header([train for _, train, _ in opened]),
-            validation=self._header([validation for _, _, validation in opened]),
+            train=self._header([train for train, _ in opened]),
+            validation=self._header([validation for _, validation in opened]),
             shards=tuple(self._shards),
         )
         with storage_errors(self._folder):

@@ -88,12 +88,18 @@ class ShardRecord(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """What a shard holds."""
 
     counts: Counts
-    position: dict[str, Any]
-    """Where the source goes on after it."""
     train_sha256: str
     validation_sha256: str
     text_sha256: str
     """Over the hashes of its documents, in order."""
+
+
+class ShardState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a shard holds, and where the source goes on after it."""
+
+    record: ShardRecord
+    position: dict[str, Any]
+    """In the source's own terms; a library may write the same place in several ways."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -178,28 +184,25 @@ def read_sealed(path: Path, kind: type[S]) -> S:
         raise DataError(f"{path}: is of another version of this program ({error})") from None
 
 
-def open_shard(
-    folder: Path, record: ShardRecord | None = None
-) -> tuple[ShardRecord, TokenFile, TokenFile]:
+def open_shard(folder: Path, record: ShardRecord) -> tuple[TokenFile, TokenFile]:
     """Open a shard by its headers and sizes, without reading its tokens.
 
     Args:
         folder: of the shard.
-        record: what the shard must hold; what it says itself, if left out.
+        record: what the shard must hold.
 
     Returns:
-        What it holds, the tokens to train on, and those held out.
+        The tokens to train on, and those held out.
 
     Raises:
         DataError: if something is missing, cut off, damaged, or from elsewhere.
     """
-    record = record or read_sealed(folder / SHARD, ShardRecord)
     train = open_token_file(folder / TRAIN, verify=False)
     validation = open_token_file(folder / VALIDATION, verify=False)
     hashes = (train.header.sha256, validation.header.sha256)
     if hashes != (record.train_sha256, record.validation_sha256):
         raise DataError(f"{folder}: holds other tokens than were prepared; delete it")
-    return record, train, validation
+    return train, validation
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -230,8 +233,8 @@ def open_shards(folder: Path) -> tuple[TokenShards, TokenShards]:
         for number, record in enumerate(manifest.shards)
     ]
     return (
-        _joined(folder, manifest.train, [train for _, train, _ in opened]),
-        _joined(folder, manifest.validation, [validation for _, _, validation in opened]),
+        _joined(folder, manifest.train, [train for train, _ in opened]),
+        _joined(folder, manifest.validation, [validation for _, validation in opened]),
     )
 
 

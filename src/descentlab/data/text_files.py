@@ -119,9 +119,10 @@ class TextFile:
                         f"{offset:,}"
                     )
                 text = self._decoded(raw, offset)
-                yield text if offset else self._cleaning.without_mark(text)
+                text = text if offset else self._cleaning.without_mark(text)
                 offset += len(raw)
                 self.share = offset / size
+                yield text
         self._refuse_what_is_not_text()
 
     def _decoded(self, raw: bytes, offset: int) -> str:

@@ -29,6 +29,8 @@ PIECE = 2**20
 """Characters to encode at once; a token takes a hundred bytes while it is made."""
 CAPACITY = 2**18
 """Words to remember."""
+AT_ONCE = 2**10
+"""Words to encode at once; each takes a kilobyte meanwhile."""
 
 
 def pieces(text: str) -> Iterator[str]:
@@ -92,8 +94,9 @@ class WordEncoder:
             known.clear()
         words = CUT.split(piece)
         unseen = [*set(words).difference(known)]
-        if unseen:
-            encodings = self._model.encode_batch_fast(unseen, add_special_tokens=False)
+        for start in range(0, len(unseen), AT_ONCE):
+            some = unseen[start : start + AT_ONCE]
+            encodings = self._model.encode_batch_fast(some, add_special_tokens=False)
             ids = (np.array(each.ids, self._kind).tobytes() for each in encodings)
-            known.update(zip(unseen, ids, strict=True))
+            known.update(zip(some, ids, strict=True))
         return b"".join(map(known.__getitem__, words))
