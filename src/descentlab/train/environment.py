@@ -56,6 +56,6 @@ def environment(spec: RunSpec) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "compiled_optimizers": device.type == "cpu" and native.available(),
-        "micro_batch": spec.execution.micro_batch or spec.training.batch_size,
+        "micro_batch": spec.micro_batch,
         **asdict(how),
     }

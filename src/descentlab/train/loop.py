@@ -117,12 +117,11 @@ def initial_model(spec: RunSpec) -> Transformer:
 
 def gradient_of(spec: RunSpec, model: Transformer) -> Gradient:
     """What computes the gradients and held-out losses of a run, for a model on its device."""
-    batch_size = spec.training.batch_size
     return Gradient(
         model,
         computation(spec, model.head.weight.device),
         length=spec.data.sequence_length,
-        micro_batch=min(spec.execution.micro_batch or batch_size, batch_size),
+        micro_batch=spec.micro_batch,
     )
 
 
