@@ -89,16 +89,21 @@ def _together(
             if (reason := process.start(turn_seconds)) is not None:
                 failed[name] = reason
                 running.pop(name).end()
-        names = list(running)
         for number in range(rounds):
             tell(f"round {number + 1} of {rounds}")
-            for name in names[number % max(1, len(names)) :] + names[: number % max(1, len(names))]:
-                running[name].turn()
+            for process in _rotated(list(running.values()), number):
+                process.turn()
         done = {name: process.times() for name, process in running.items()}
     finally:
         for process in running.values():
             process.end()
     return {name: failed.get(name) or done[name] for name in contenders}
+
+
+def _rotated(processes: list[_Process], number: int) -> list[_Process]:
+    """The same, beginning with another one in each round."""
+    first = number % len(processes) if processes else 0
+    return processes[first:] + processes[:first]
 
 
 class _Process:
