@@ -25,6 +25,7 @@ LOW = ["bfloat16-autocast", "bfloat16-master", "bfloat16"]
 
 pytestmark = [
     pytest.mark.skipif(why_not(torch.device("cpu")) is not None, reason="no C++ compiler"),
+    pytest.mark.timeout(900),  # each compiles once or twice
     # torch's compiler imports and calls what other parts of torch have deprecated
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]

@@ -46,7 +46,7 @@ def test_table_1_is_computed_as_it_always_was() -> None:
         attention="sdpa",
         projection="torch",
         activation_checkpointing=False,
-        loss_chunk=65_536,  # all 2,048 tokens of a batch
+        loss_chunk=2048,  # all tokens of a batch
         tf32=False,
     )
 
@@ -88,11 +88,24 @@ def test_auto_takes_products_for_short_sequences_of_bfloat16(
     assert (how.attention, how.projection) == (attention, "torch")
 
 
-@pytest.mark.parametrize(("vocabulary", "chunk"), [(257, 261_123), (50_280, 1_334), (2**30, 1)])
-def test_the_default_chunk_holds_2_to_the_26_logits_at_most(
-    vocabulary: int, chunk: int, tiny: Make
+@pytest.mark.parametrize(
+    ("vocabulary", "sequences", "micro_batch", "chunk"),
+    [
+        (257, 5, None, 80),
+        (50_280, 1000, None, 1334),  # 16,000 tokens in 12 chunks, of which none holds more
+        (50_280, 1000, 50, 800),
+        (2**30, 5, None, 1),
+    ],
+)
+def test_the_default_chunks_are_even_and_hold_2_to_the_26_logits_at_most(
+    vocabulary: int, sequences: int, micro_batch: int | None, chunk: int, tiny: Make
 ) -> None:
-    assert on_cpu(tiny(model={"vocabulary": vocabulary})).loss_chunk == chunk
+    spec = tiny(
+        model={"vocabulary": vocabulary},
+        training={"batch_size": sequences},
+        execution={"micro_batch": micro_batch},
+    )
+    assert on_cpu(spec).loss_chunk == chunk
     assert chunk * vocabulary <= 2**26 or chunk == 1
 
 

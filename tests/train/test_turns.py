@@ -40,7 +40,12 @@ def test_a_turn_has_as_many_steps_as_fit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("broken", "reason"),
-    [({"fails_at": 1}, r"ValueError: b cannot"), ({"dies_at": 2}, r"its process died")],
+    [
+        ({"fails_at": 1}, r"ValueError: b cannot"),  # on the way to the first step
+        ({"dies_at": 2}, r"its process died"),  # while it warms up
+        ({"fails_at": 4}, r"ValueError: b cannot"),  # in the first round
+        ({"dies_at": 5}, r"its process died"),
+    ],
 )
 def test_contenders_that_fail_say_why_and_stop_nobody(
     broken: dict[str, int], reason: str, tmp_path: Path

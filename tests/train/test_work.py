@@ -91,7 +91,7 @@ def test_environment_is_on_record_before_the_first_step(store: Store, registered
     assert (environment["device"], environment["threads"]) == ("cpu", 1)
     computed = ("precision", "compiled", "attention", "projection", "loss_chunk", "notices")
     assert [environment[name] for name in computed] == (
-        ["float32", False, "sdpa", "torch", 2**26 // 257, []]
+        ["float32", False, "sdpa", "torch", 5 * 16, []]
     )
 
 

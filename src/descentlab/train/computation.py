@@ -6,6 +6,7 @@ that an interrupted run goes on as it began.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -74,7 +75,7 @@ def computation(spec: RunSpec, device: torch.device) -> Computation:
         attention=_attention(spec, device),
         projection=_projection(spec, device, compiled),
         activation_checkpointing=how.activation_checkpointing,
-        loss_chunk=how.loss_chunk or _of(LOGITS_AT_ONCE, device) // spec.model.vocabulary or 1,
+        loss_chunk=how.loss_chunk or _even_chunk(spec, device),
         tf32=how.tf32 and device.type == "cuda",
         notices=notices,
     )
@@ -82,6 +83,13 @@ def computation(spec: RunSpec, device: torch.device) -> Computation:
 
 def _of(table: Mapping[str, float], device: torch.device) -> int:
     return int(table.get(device.type, table["cuda"]))
+
+
+def _even_chunk(spec: RunSpec, device: torch.device) -> int:
+    """Tokens of a chunk, all about equal, so that one program serves them all if compiled."""
+    tokens = spec.micro_batch * spec.data.sequence_length
+    most = max(1, _of(LOGITS_AT_ONCE, device) // spec.model.vocabulary)
+    return math.ceil(tokens / math.ceil(tokens / most))
 
 
 def _compiled(spec: RunSpec, device: torch.device) -> tuple[bool, tuple[str, ...]]:

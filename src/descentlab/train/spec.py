@@ -109,6 +109,12 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         if self.probes is not None:
             self.probes.check_steps(self.training.steps)
 
+    @property
+    def micro_batch(self) -> int:
+        """Sequences that go through the model at once."""
+        batch_size = self.training.batch_size
+        return min(self.execution.micro_batch or batch_size, batch_size)
+
     def identity(self) -> dict[str, Any]:
         """The canonical settings that decide the result, besides the tokens themselves.
 

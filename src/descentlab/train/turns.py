@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
 
 from descentlab.train.memory import peak_memory
 
@@ -80,70 +79,79 @@ def _together(
     tell: Callable[[str], None],
 ) -> dict[str, Times | str]:
     running: dict[str, _Process] = {}
-    failed: dict[str, Times | str] = {}
     try:
         for name, contender in contenders.items():
             tell(f"starting {name}")
-            process = _Process(contender, device)
-            running[name] = process
-            if (reason := process.start(turn_seconds)) is not None:
-                failed[name] = reason
-                running.pop(name).end()
-        names = list(running)
+            running[name] = _Process(contender, device)
+            running[name].start(turn_seconds)
         for number in range(rounds):
             tell(f"round {number + 1} of {rounds}")
-            for name in names[number % max(1, len(names)) :] + names[: number % max(1, len(names))]:
-                running[name].turn()
-        done = {name: process.times() for name, process in running.items()}
+            for process in _rotated(list(running.values()), number):
+                process.turn()
+        return {name: process.result() for name, process in running.items()}
     finally:
         for process in running.values():
             process.end()
-    return {name: failed.get(name) or done[name] for name in contenders}
+
+
+def _rotated(processes: list[_Process], number: int) -> list[_Process]:
+    """The same, beginning with another one in each round."""
+    first = number % len(processes) if processes else 0
+    return processes[first:] + processes[:first]
 
 
 class _Process:
-    """A contender at work, seen from outside."""
+    """A contender at work, seen from outside; once it has failed, it is asked for nothing."""
 
     def __init__(self, contender: Contender, device: str) -> None:
         context = multiprocessing.get_context("spawn")
         self._ours, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_compete, args=(theirs, contender, device), daemon=True
-        )
+        # Not a daemon: torch's compiler has processes of its own.
+        self._process = context.Process(target=_compete, args=(theirs, contender, device))
         self._process.start()
         theirs.close()
-        self._steps = 1
+        self._failure: str | None = None
         self._start = 0.0
+        self._steps = 1
         self._seconds: list[float] = []
 
-    def start(self, turn_seconds: float) -> str | None:
-        """Wait for its first steps; say why if they fail."""
-        try:
-            self._start = self._answer()
-            self._ours.send(WARM_UP)
-            once = self._answer() / WARM_UP
-        except (RuntimeError, EOFError) as error:
-            return str(error) or "its process died"
-        self._steps = max(1, round(turn_seconds / once))
-        return None
+    def start(self, turn_seconds: float) -> None:
+        """Wait for its first steps, and choose how many a turn has."""
+        self._start = self._answer()
+        once = self._ask(WARM_UP) / WARM_UP
+        self._steps = max(1, round(turn_seconds / once)) if once else 1
 
     def turn(self) -> None:
-        self._ours.send(self._steps)
-        self._seconds.append(self._answer() / self._steps)
+        self._seconds.append(self._ask(self._steps) / self._steps)
 
-    def times(self) -> Times:
-        self._ours.send(0)
-        return Times(start=self._start, steps=tuple(self._seconds), peak_memory=int(self._answer()))
+    def result(self) -> Times | str:
+        memory = int(self._ask(0))
+        if self._failure is not None:
+            return self._failure
+        return Times(start=self._start, steps=tuple(self._seconds), peak_memory=memory)
 
     def end(self) -> None:
         self._process.kill()
         self._process.join()
         self._ours.close()
 
+    def _ask(self, steps: int) -> float:
+        """Its seconds for so many steps, or its memory for none; 0 once it has failed."""
+        if self._failure is None:
+            with suppress(OSError):  # its death is found when it does not answer
+                self._ours.send(steps)
+        return self._answer()
+
     def _answer(self) -> float:
-        answer: Any = self._ours.recv()
+        if self._failure is not None:
+            return 0.0
+        try:
+            answer: float | str = self._ours.recv()
+        except (OSError, EOFError):
+            answer = "its process died"
         if isinstance(answer, str):
-            raise RuntimeError(answer)
+            self._failure = answer
+            return 0.0
         return answer
 
 
