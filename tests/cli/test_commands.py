@@ -83,7 +83,7 @@ def test_train_list_and_show_one_run(spec, capsys):
     assert "optimizer.lr = 0.01" in shown
     assert "validation_perplexity" in shown
     speed = re.compile(
-        r"[\d,]+ tokens/s, [\d.]+% of [\d,]+ GFLOP/s, \d+ MB at most, [\d.]+ s to start"
+        r"[\d,]+ tokens/s, [\d.]+% of [\d,]+ GFLOP/s, [\d,]+ MB at most, [\d.]+ s to start"
     )
     assert speed.search(shown)
     assert speed.search(trained.err)
