@@ -6,6 +6,7 @@ import random
 
 import pytest
 from faults import bugs
+from faults.laboratory import folder_of
 from faults.lost_power import Disk
 
 SEED = 13
@@ -42,6 +43,27 @@ def test_nothing_saved_is_lost_with_the_power(laboratory, plan):
     flushes = [each for each in calls if each.what == "sync"]
     chosen = [*random.Random(SEED).sample(flushes, 6), calls[-1]]
     assert broken_promises(laboratory, whole, chosen) == {}
+
+
+def test_a_result_that_outlives_the_power_has_its_records(laboratory, plan):
+    """Without a checkpoint, too, which would have flushed them."""
+    run = plan(
+        training={"steps": 2},
+        execution={"checkpoint_every": 0, "final_checkpoint": False},
+        probes={"every": 1},
+    )
+    root = laboratory.new_store()
+    process = laboratory.start(run, root)
+    assert process.wait() == 0
+    disk = Disk(root.parent)
+    disk.replay(process.calls())
+    left = laboratory.new_store()
+    disk.lose_power(left.parent, None)
+    folder, before = (folder_of(each, run) for each in (left, root))
+    assert folder.result() == before.result() is not None
+    for name in ("metrics.jsonl", "probes.jsonl", "timing.jsonl", "environment.json"):
+        path = folder.attempt(1).path / name
+        assert path.read_bytes() == (before.attempt(1).path / name).read_bytes()
 
 
 @pytest.mark.parametrize("bug", bugs.WITHOUT_POWER, ids=lambda bug: bug.__name__)

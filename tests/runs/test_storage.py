@@ -8,8 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
+from descentlab import storage
 from descentlab.errors import BusyError, StorageError
-from descentlab.storage import alone_in, publish, storage_errors
+from descentlab.storage import (
+    alone_in,
+    make_folder,
+    publish,
+    storage_errors,
+    unfinished_name,
+)
 
 
 @pytest.fixture
@@ -87,6 +94,30 @@ def test_a_full_disk_says_what_it_needs_and_leaves_nothing(
     assert error.value.exit_code == 4
     assert not path.exists()
     assert list(aside.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path, aside, monkeypatch):
+    """In a container the next process often has its number."""
+    monkeypatch.setattr(os, "getpid", lambda: 7)
+    for _ in range(2):
+        name = unfinished_name("run.step-00000001", aside=aside)
+        assert name.name.startswith(f"run.step-00000001.{os.uname().nodename}.7.")
+        name.mkdir()
+
+
+def test_a_full_disk_is_told_of_a_folder_that_is_not_there_yet(tmp_path):
+    path = tmp_path / "attempt-1" / "checkpoints" / "step-00000001"
+    with pytest.raises(StorageError, match=f"^{path}: disk full"), storage_errors(path, 1):
+        refuse(errno.ENOSPC)()
+
+
+def test_a_folder_and_those_above_it_are_durable_by_name(tmp_path, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(storage, "flush", lambda path: flushed.append(path.name))
+    make_folder(tmp_path / "a" / "b")
+    assert flushed == [tmp_path.name, "a"]
+    make_folder(tmp_path / "a" / "b")
+    assert flushed == [tmp_path.name, "a", "a"]
 
 
 def test_the_room_that_is_left_is_what_the_system_says(tmp_path, monkeypatch):
