@@ -342,6 +342,12 @@ def test_a_full_disk_keeps_the_finished_shards(tmp_path, corpus, monkeypatch):
     assert files_of(out) == files_of(reference)
 
 
+def test_a_disk_that_is_full_all_the_time_is_one_sentence(tmp_path, corpus, monkeypatch):
+    monkeypatch.setattr(shard_writer, "TRAIN", "/dev/full")
+    with pytest.raises(StorageError, match=f"^{tmp_path / 'out'}: disk full, need 2,000,000 bytes"):
+        made(tmp_path / "out", corpus, shard_tokens=10**6)
+
+
 def test_a_disk_without_room_is_refused_before_anything_is_encoded(tmp_path, corpus, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=20_000))
     with pytest.raises(StorageError, match="disk full, need 22,000 bytes, have 20,000; make room"):

@@ -181,7 +181,9 @@ class PreparationDisplay:
         self._screen.clear()
 
     def show(self, progress: Preparation) -> None:
-        """Say how far the preparation is."""
+        """Say how far the preparation is, from when there is a rate on."""
+        if not progress.tokens_per_second:
+            return
         counts = progress.counts
         done = f"{counts.train_tokens + counts.held_out_tokens:,}"
         line = f"{done} of {progress.wanted:,} tokens" if progress.wanted else f"{done} tokens"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -114,7 +115,8 @@ class TokenWriter:
 
     def close(self) -> None:
         """Give the file up as it is."""
-        self._file.close()
+        with suppress(OSError):  # of what a full disk did not take; finish() has seen to the rest
+            self._file.close()
 
     def _header(self, text_sha256: str, count: int) -> Header:
         return Header(
