@@ -78,7 +78,8 @@ def prepare_shards(
     with alone_in(folder):
         before = _begun(folder, spec)
         finished = before is not None and _finished(folder, notice)
-        if not (finished and "revision" in before.source):  # a commit does not change
+        fixed = before is not None and "revision" in before.source  # a commit does not change
+        if not (finished and fixed):
             preparing = begin(spec, folder, before, notice)
             if not finished:
                 preparing.make(workers, observe)
