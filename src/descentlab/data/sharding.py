@@ -76,10 +76,14 @@ def prepare_shards(
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
-        preparing = begin(spec, folder, notice)
-        if not _finished(folder, notice):
-            preparing.make(workers, observe)
-            preparing.finish()
+        before = _begun(folder, spec)
+        finished = before is not None and _finished(folder, notice)
+        fixed = before is not None and "revision" in before.source  # a commit does not change
+        if not (finished and fixed):
+            preparing = begin(spec, folder, before, notice)
+            if not finished:
+                preparing.make(workers, observe)
+                preparing.finish()
         return read_sealed(folder / MANIFEST, Manifest)
 
 
@@ -95,16 +99,14 @@ def _refuse_other_contents(folder: Path) -> None:
             )
 
 
-def begin(spec: PreparationSpec, folder: Path, notice: Notice) -> Preparing:
+def begin(
+    spec: PreparationSpec, folder: Path, before: Preparation | None, notice: Notice
+) -> Preparing:
     """Find the source, and put on record what is to be made, or compare it with that.
 
     Raises:
-        ConfigError, DataError: if the folder was begun for something else.
+        DataError: if the folder was begun for something else.
     """
-    path = folder / PREPARATION
-    before = read_sealed(path, Preparation) if path.exists() else None
-    if before is not None:
-        _compare_settings(folder, before, spec)
     tokenizer = tokenizer_named(spec.tokenizer)
     source = source_for(spec, revision=before.source.get("revision") if before else None)
     preparation = Preparation(
@@ -123,12 +125,17 @@ def begin(spec: PreparationSpec, folder: Path, notice: Notice) -> Preparing:
         aside.mkdir()
         if before is None:
             tokenizer.save(aside / TOKENIZER)
-            (aside / TOKENIZER).replace(folder / TOKENIZER)
-            publish(path, encode_sealed(preparation), aside=aside)
+            (folder / TOKENIZER).unlink(missing_ok=True)  # of a start that came no further
+            publish(folder / TOKENIZER, (aside / TOKENIZER).read_bytes(), aside=aside)
+            publish(folder / PREPARATION, encode_sealed(preparation), aside=aside)
     return Preparing(before or preparation, source, tokenizer, folder, notice)
 
 
-def _compare_settings(folder: Path, before: Preparation, spec: PreparationSpec) -> None:
+def _begun(folder: Path, spec: PreparationSpec) -> Preparation | None:
+    """What the folder was begun for, if it was; with other settings it is refused."""
+    if not is_prepared(folder):
+        return None
+    before = read_sealed(folder / PREPARATION, Preparation)
     asked, found = msgspec.to_builtins(spec), msgspec.to_builtins(before.spec)
     for name in found.keys() - {"source", "tokenizer"}:  # known by what they are, not where
         if asked[name] != found[name]:
@@ -140,6 +147,7 @@ def _compare_settings(folder: Path, before: Preparation, spec: PreparationSpec) 
         raise ConfigError(
             f"{folder}: was begun by another version of this program; give another folder"
         )
+    return before
 
 
 def _compare_texts(folder: Path, before: Preparation, now: Preparation) -> None:
@@ -149,12 +157,12 @@ def _compare_texts(folder: Path, before: Preparation, now: Preparation) -> None:
             "same one, or another folder"
         )
     if before.source != now.source:
-        changed = {str(file) for file in before.source.get("files", [])}
-        changed ^= {str(file) for file in now.source.get("files", [])}
-        names = sorted({name.split("'")[1] for name in changed})
+        old, new = (each.source.get("files", []) for each in (before, now))
+        changed = [file for file in [*old, *new] if file not in old or file not in new]
+        named = f" ({changed[0][0]})" if changed else ""
         raise DataError(
-            f"{folder}: {now.spec.source} has changed since it was begun"
-            f"{f' ({names[0]})' if names else ''}; give the same text to go on, or another folder"
+            f"{folder}: {now.spec.source} has changed since it was begun{named}; give the same "
+            "text to go on, or another folder"
         )
 
 
