@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -116,9 +117,13 @@ def test_what_is_not_finished_is_inspected_too(capsys):
 def test_verification_finds_what_opening_does_not(capsys):
     assert main(PREPARE) == 0
     path = Path("tokens/shard-00000/train.tokens")
-    raw = bytearray(path.read_bytes())
-    raw[-9] ^= 4
-    path.write_bytes(raw)
+    with path.open("r+b") as file:
+        file.seek(-9, os.SEEK_END)
+        turned = file.read(1)[0] ^ 4
+        file.seek(-9, os.SEEK_END)
+        file.write(bytes([turned]))
+        file.flush()
+        os.fsync(file.fileno())  # some file systems settle the times only then
     note(Path("tokens"), *open_shards(Path("tokens")))  # as if the disk had turned the bit
     assert main(["data", "inspect", "tokens", "--rows=0"]) == 0
     assert main(["data", "inspect", "tokens", "--rows=0", "--verify"]) == 3

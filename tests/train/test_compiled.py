@@ -28,6 +28,8 @@ pytestmark = [
     pytest.mark.timeout(900),  # each compiles once or twice
     # torch's compiler imports and calls what other parts of torch have deprecated
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+    # it looks at every tensor's gradient where a graph begins
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
 ]
 
 
