@@ -91,7 +91,7 @@ def _seconds(spec: RunSpec, data: PreparedData) -> float:
         Observer(
             metrics=lambda record: None,
             timing=lambda record: steps.append(float(record["seconds"])),
-            boundary=lambda: None,
+            boundary=lambda training: None,
         ),
     )
     return sum(steps[SKIPPED:])

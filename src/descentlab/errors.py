@@ -41,7 +41,7 @@ class CorruptError(DescentError):
 
 
 class BusyError(DescentError):
-    """A run that another living process is working on."""
+    """A run, or a folder, that another living process is working on."""
 
     exit_code = 6
 

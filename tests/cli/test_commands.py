@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -81,6 +82,21 @@ def test_train_list_and_show_one_run(spec, capsys):
     shown = capsys.readouterr().out
     assert "optimizer.lr = 0.01" in shown
     assert "validation_perplexity" in shown
+    speed = re.compile(
+        r"[\d,]+ tokens/s, [\d.]+% of [\d,]+ GFLOP/s, [\d,]+ MB at most, [\d.]+ s to start"
+    )
+    assert speed.search(shown)
+    assert speed.search(trained.err)
+
+
+def test_a_run_that_cannot_be_compiled_says_so(spec, capsys, monkeypatch):
+    monkeypatch.setenv("CXX", "nonsense++")
+    assert main(["train", str(spec), "execution.compile=always"]) == 0
+    (run,) = Store(Path("store")).runs()
+    warning = "not compiled, so slower: no C++ compiler (nonsense++: No such file or directory)"
+    assert capsys.readouterr().err.count(warning) == 1
+    assert main(["show", "store", run.run_id]) == 0
+    assert capsys.readouterr().out.count(warning) == 1
 
 
 def test_a_run_that_is_written_differently_is_found_equal(spec, capsys):

@@ -5,7 +5,9 @@ import io
 
 from rich.console import Console
 
-from descentlab.cli.progress import RunDisplay, Screen, SweepDisplay
+from descentlab.cli.progress import PreparationDisplay, RunDisplay, Screen, SweepDisplay
+from descentlab.data.meter import Progress as Preparation
+from descentlab.data.shards import Counts
 from descentlab.sweep.driver import Progress, RunningRun
 
 HALFWAY = Progress(
@@ -64,3 +66,20 @@ def test_marks_of_the_console_in_a_line_are_shown_as_they_are():
     plain = console(terminal=False)
     Screen(plain).tell("file [bold]x[/bold].toml")
     assert written(plain) == "file [bold]x[/bold].toml\n"
+
+
+def test_a_preparation_shows_its_rate_and_the_time_left():
+    counts = Counts(train_tokens=1_200_000, held_out_tokens=34_000)
+    progress = Preparation(
+        counts=counts, wanted=3_000_000, share=0.4, tokens_per_second=52_345.6, seconds_left=125.0
+    )
+    plain = console(terminal=False)
+    with PreparationDisplay("slimpajama", Screen(plain)) as display:
+        display.show(progress)
+        display.show(progress)
+    line = "slimpajama: 1,234,000 of 3,000,000 tokens, 52,346/s, 2 min 05 s left"
+    assert written(plain).splitlines() == [line]
+    terminal = console(terminal=True)
+    with PreparationDisplay("slimpajama", Screen(terminal)) as display:
+        display.show(dataclasses.replace(progress, wanted=None, share=None, seconds_left=None))
+    assert "1,234,000 tokens, 52,346/s, ? left" in written(terminal)

@@ -39,7 +39,7 @@ def texts(tokens: list[int]) -> list[str]:
 
 
 def both_sides(data: PreparedData) -> list[str]:
-    return texts(data.train.tokens.tolist()) + texts(data.validation.tokens.tolist())
+    return texts(data.train.tokens[:].tolist()) + texts(data.validation.tokens[:].tolist())
 
 
 def no_training(*arguments: object) -> None:
@@ -52,7 +52,7 @@ def test_the_two_files_hold_every_document_once(corpus):
 
 def test_the_hash_is_that_of_both_files_ids(corpus):
     data = prepare(spec_of(corpus))
-    ids = [data.train.tokens, data.validation.tokens]
+    ids = [data.train.tokens[:], data.validation.tokens[:]]
     hashes = [hashlib.sha256(each.tobytes()).hexdigest() for each in ids]
     text = json.dumps(hashes, separators=(",", ":"))
     assert data.sha256 == hashlib.sha256(text.encode()).hexdigest()
@@ -113,6 +113,30 @@ def test_a_changed_corpus_of_the_same_name_is_noticed(corpus):
     first = prepare(spec_of(corpus))
     corpus.write_text(corpus.read_text("utf-8").replace("something", "anything"), "utf-8")
     assert prepare(spec_of(corpus)).sha256 != first.sha256
+
+
+# Copies
+
+
+def test_copies_of_a_held_out_document_are_not_trained_on(tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("<|endoftext|>".join([*DOCUMENTS[:4], "the same", *DOCUMENTS[4:9]] * 7))
+    for seed in range(10):
+        told: list[str] = []
+        data = prepare(spec_of(corpus, seed=seed, validation_fraction=0.05), told.append)
+        held_out = texts(data.validation.tokens[:].tolist())
+        training = texts(data.train.tokens[:].tolist())
+        assert not set(training) & set(held_out)
+        left_out = 70 - len(held_out) - len(training)
+        assert left_out == 7 * len(set(held_out)) - len(held_out) > 0
+        assert told[-1] == f"{corpus}: {left_out} documents left out, as copies of held-out ones"
+
+
+def test_a_corpus_of_copies_is_refused(tmp_path):
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("one<|endoftext|>" * 9)
+    with pytest.raises(DataError, match="every document for training is also held out"):
+        prepare(spec_of(corpus))
 
 
 # Damage

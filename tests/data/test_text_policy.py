@@ -6,9 +6,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from descentlab.data.corpora import Cleaning, Corpus, load_corpus
+from descentlab.data.corpora import Corpus, load_corpus
 from descentlab.data.prepare import prepare
 from descentlab.data.spec import DataSpec
+from descentlab.data.text_policy import Cleaning
 from descentlab.errors import DataError
 
 MARK = "\ufeff".encode()

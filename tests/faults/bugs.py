@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import torch
 
+from descentlab import storage
 from descentlab.config import seal
-from descentlab.runs import checkpoints, records, storage, store
+from descentlab.runs import checkpoints, records, store
 from descentlab.train import state
 from descentlab.train.loop import Training
 

@@ -30,10 +30,9 @@ def warm_up() -> None:
 
     from descentlab.optim.implementations import native
     from descentlab.train import work  # noqa: F401
-    from descentlab.train.computation import computation
     from descentlab.train.loop import initial_model
     from descentlab.train.spec import run_spec
-    from descentlab.train.throughput import peak_flops
+    from descentlab.train.throughput import peak_for
 
     native.available()
     settings = {
@@ -45,7 +44,7 @@ def warm_up() -> None:
     spec, device = run_spec(settings, where="test"), torch.device("cpu")
     canonical_json(spec.identity())
     initial_model(spec)
-    peak_flops(computation(spec, device), device)
+    peak_for(spec, device)
 
 
 def train(root: str, run_json: str) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from descentlab.errors import ConfigError
+from descentlab.model.attention import by_products, causal_mask
+from descentlab.model.kernels import Kernels
 from descentlab.model.spec import SIZES, ModelSpec, named
 from descentlab.model.transformer import Transformer
 
@@ -93,3 +97,18 @@ def test_widths_that_do_not_divide_are_refused(settings: dict[str, Any], problem
 def test_rotated_dimensions_are_the_fraction_of_a_head(fraction: float, rotated: int) -> None:
     spec = ModelSpec(layers=1, heads=12, width=768, rope_fraction=fraction)
     assert spec.rotated == rotated
+
+
+@pytest.mark.parametrize("length", [1, 24])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_training_flops_are_those_that_torch_counts(layers: int, length: int) -> None:
+    spec = ModelSpec(layers=layers, heads=2, width=16, vocabulary=37, hidden_multiple=8)
+    model = Transformer(spec, generator=torch.Generator().manual_seed(0))
+    kernels = Kernels(attend=partial(by_products, mask_LL=causal_mask(length)))
+    tokens_BL = torch.arange(2 * length).view(2, length) % 37
+    with FlopCounterMode(display=False) as counter:
+        x_BLD = model.hidden(tokens_BL, model.rotation(tokens_BL), kernels)
+        model.head(x_BLD).sum().backward()
+    norms = sum(each.numel() for each in model.parameters() if each.dim() == 1)
+    counted = counter.get_total_flops() / (2 * length)  # of products alone
+    assert spec.training_flops(length) == counted + 6 * norms

@@ -10,7 +10,14 @@ from oracles import transformer as oracle
 from torch import Tensor, nn
 
 from descentlab.model.spec import ModelSpec
-from descentlab.model.transformer import RMSNorm, Transformer, rotate, rotations
+from descentlab.model.transformer import (
+    RMSNorm,
+    Transformer,
+    _times_complex,
+    _times_real,
+    rotate,
+    rotations,
+)
 
 SPEC = ModelSpec(
     layers=2, heads=2, width=16, vocabulary=23, hidden_multiple=8, init_std=0.4, norm_eps=1e-2
@@ -104,6 +111,25 @@ def test_rotation_keeps_lengths_and_what_is_not_rotated() -> None:
     assert torch.equal(turned_BNLH[..., 4:], x_BNLH[..., 4:])
     assert torch.equal(turned_BNLH[:, :, 0], x_BNLH[:, :, 0])  # position 0 does not turn
     assert not torch.equal(turned_BNLH[:, :, 1:, :4], x_BNLH[:, :, 1:, :4])
+
+
+def test_rotation_written_out_for_the_compiler_gives_the_same_bits() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x_BNLH = torch.randn(2, 3, LENGTH, 8, generator=generator, requires_grad=True)
+    upstream = torch.randn(2, 3, LENGTH, 8, generator=generator)
+    rotation_LP2 = rotations(LENGTH, 8, base=500_000.0)
+    found = []
+    for times in (_times_complex, _times_real):
+        turned = times(x_BNLH.unflatten(-1, (-1, 2)), rotation_LP2).flatten(-2)
+        found.append((turned, *torch.autograd.grad(turned, x_BNLH, upstream)))
+    assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+def test_tables_of_equal_lengths_are_made_once() -> None:
+    model = random_model(SPEC, seed=0)
+    first, again = (model.rotation(random_tokens(seed, 2, LENGTH)) for seed in (1, 2))
+    assert first is again
+    assert model.rotation(random_tokens(1, 2, LENGTH - 1)).shape == (LENGTH - 1, 4, 2)
 
 
 def test_norm_computes_in_float32_and_gives_back_the_type_it_got() -> None:

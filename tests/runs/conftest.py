@@ -16,7 +16,7 @@ from pathlib import Path
 from descentlab.errors import BusyError
 from descentlab.runs.claims import Claims
 from descentlab.runs.records import RecordWriter
-from descentlab.runs.storage import publish
+from descentlab.storage import publish
 from descentlab.runs.store import Store
 """
 

@@ -8,9 +8,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from descentlab.errors import StorageError
-from descentlab.runs import storage
-from descentlab.runs.storage import make_folder, publish, storage_errors, unfinished_name
+from descentlab import storage
+from descentlab.errors import BusyError, StorageError
+from descentlab.storage import (
+    alone_in,
+    make_folder,
+    publish,
+    storage_errors,
+    unfinished_name,
+)
 
 
 @pytest.fixture
@@ -131,3 +137,38 @@ def test_a_folder_that_is_a_file_is_named(tmp_path, aside):
     (tmp_path / "runs").write_text("")
     with pytest.raises(StorageError, match=r"done\.json: cannot be written"):
         publish(tmp_path / "runs" / "done.json", b"content", aside=aside)
+
+
+# One process at a time
+
+
+def test_a_second_process_is_told_who_works_in_the_folder(spawn, tmp_path):
+    first = spawn(
+        """
+        from descentlab.storage import alone_in
+        with alone_in(Path(sys.argv[1])):
+            print("in")
+            input()
+        """,
+        tmp_path,
+    )
+    assert first.hear() == "in"
+    holder = f"process {first.pid} on .* is at work in it"
+    with pytest.raises(BusyError, match=holder) as error, alone_in(tmp_path):
+        pass
+    assert error.value.exit_code == 6
+    first.kill()
+    with alone_in(tmp_path):
+        pass
+
+
+def test_a_folder_is_free_again_after_an_error(tmp_path):
+    with pytest.raises(ValueError, match="why"), alone_in(tmp_path):
+        raise ValueError("why")
+    with alone_in(tmp_path):
+        pass
+
+
+def test_a_folder_that_is_not_there_cannot_be_locked(tmp_path):
+    with pytest.raises(StorageError, match="cannot be written"), alone_in(tmp_path / "missing"):
+        pass

@@ -11,8 +11,8 @@ import pytest
 from descentlab.errors import ConfigError, StorageError
 from descentlab.runs.identity import Run, make_run
 from descentlab.runs.records import read_records
-from descentlab.runs.storage import publish
 from descentlab.runs.store import Result, Store
+from descentlab.storage import publish
 
 
 def run_of(number: int) -> Run:

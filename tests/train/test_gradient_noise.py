@@ -106,7 +106,7 @@ def test_batches_are_of_training_rows_none_twice_and_others_at_other_steps_and_s
 ) -> None:
     drawn = list(noise_batches(probed, data, 3))
     assert [tuple(batch.shape) for batch in drawn] == [(5, 17)] * 4
-    tokens = data.train.tokens
+    tokens = data.train.tokens[:]
     there = {tuple(tokens[k : k + 17].tolist()) for k in range(0, len(tokens) - 16, 17)}
     assert set(rows(drawn)) <= there
     assert len(set(rows(drawn))) == 20

@@ -171,6 +171,33 @@ def test_all_optimizers_start_from_the_same_weights_and_read_the_same_batch(
     assert len({(first["loss"], first["gradient_norm"]) for first in firsts}) == 1
 
 
+@pytest.mark.parametrize("method", ["signsgd", "adam"])
+@pytest.mark.parametrize("micro_batch", [1, 2, 5])
+def test_neither_method_nor_micro_batch_has_a_say_in_what_is_read_and_held_out(
+    method: str, micro_batch: int, tiny: Make, run: Run
+) -> None:
+    still = {"method": method, "lr": 1e-9, **({"beta": 0.9} if method == "adam" else {})}
+    changed = run(tiny(optimizer=still, execution={"micro_batch": micro_batch}))
+    usual = run(tiny(optimizer={"method": "sgd", "beta": 0.0, "lr": 1e-9}))
+    assert [each["batch"] for each in changed.steps] == [each["batch"] for each in usual.steps]
+    assert len({each["batch"] for each in usual.steps}) == 6
+    # The weights have all but stayed; a batch left out would show in the fourth digit.
+    loss = usual.outcome.validation_loss
+    assert changed.outcome.validation_loss == pytest.approx(loss, rel=1e-6)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7])
+def test_the_batch_size_has_no_say_in_what_is_held_out(
+    batch_size: int, tiny: Make, run: Run
+) -> None:
+    still = {"method": "signsgd", "lr": 1e-9}
+    losses = [
+        run(tiny(optimizer=still, training={"batch_size": size})).outcome.validation_loss
+        for size in (batch_size, 5)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
 def test_evaluations_come_when_due_and_do_not_touch_the_training(tiny: Make, run: Run) -> None:
     often, once = run(tiny(training={"evaluate_every": 4})), run(tiny())
     assert [each["step"] for each in often.evaluations] == [4, 6]

@@ -37,6 +37,7 @@ def test_an_example_asks_for_what_the_paper_states(size: str) -> None:
     assert found.training.batch_size % (found.execution.micro_batch or 1) == 0
     schedule = found.schedule
     assert (schedule.floor, schedule.floor_unit, schedule.count_from) == (1e-5, "absolute", 0)
+    assert found.precision == "bfloat16-autocast"
     assert isinstance(found.optimizer, AdamMethod)
     assert found.optimizer.betas == (0.95, 0.95)
 

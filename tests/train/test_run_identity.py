@@ -199,6 +199,12 @@ def test_changing_a_setting_that_matters_makes_another_run(path: str) -> None:
     assert identity(changed) != identity({})
 
 
+def test_a_float32_run_is_the_one_it_was_before_there_were_precisions() -> None:
+    before = "1e68ee87c43e936e265aa5549dcb8ab62215f2bb4b8d076587e0e33bd780a4ad"
+    assert identity({}) == before
+    assert identity({"precision": "float32"}) == before
+
+
 def test_every_setting_is_known_to_matter_or_not() -> None:
     everything = set(leaves(msgspec.to_builtins(run_spec(BASE, where="test"))))
     assert everything - {"optimizer.method"} == set(CHANGES) | NOT_ALONE | TOKENS | HOW

@@ -18,7 +18,7 @@ from descentlab.runs.identity import Run
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
 from descentlab.train.plan import resolver
-from descentlab.train.spec import RunSpec
+from descentlab.train.spec import RunSpec, run_spec
 from descentlab.train.work import train_in_store, work
 
 Make = Callable[..., RunSpec]
@@ -89,6 +89,25 @@ def test_environment_is_on_record_before_the_first_step(store: Store, registered
     environment = msgspec.json.decode(attempt.environment.read_bytes())
     assert environment["torch"] == torch.__version__
     assert (environment["device"], environment["threads"]) == ("cpu", 1)
+    computed = ("precision", "compiled", "attention", "projection", "loss_chunk", "notices")
+    assert [environment[name] for name in computed] == (
+        ["float32", False, "sdpa", "torch", 5 * 16, []]
+    )
+
+
+def test_throughput_and_peak_memory_end_the_timing_of_every_attempt(
+    store: Store, registered: Run
+) -> None:
+    train_in_store(store, registered)
+    *steps, summary = read_records(store.folder(registered.run_id).attempt(1).timing).records
+    assert [each["step"] for each in steps] == [1, 2, 3, 4, 5, 6]
+    assert summary["summary"] is True
+    assert summary["step"] == 6
+    assert summary["seconds"] == pytest.approx(sum(each["seconds"] for each in steps))
+    flops = run_spec(registered.settings, where="test").model.training_flops(16)
+    assert summary["flops_per_second"] == pytest.approx(flops * summary["tokens_per_second"])
+    assert summary["mfu"] == summary["flops_per_second"] / summary["peak_flops_per_second"]
+    assert summary["peak_memory_bytes"] > 100e6  # torch alone takes more
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
     torchrun … torchrun_worker.py FOLDER CORPUS
 
 For each kind of parallelism: a run undisturbed; the same run, told to stop in one process
-alone, and gone on with; and stopped for good. The first process writes what it saw to ``FOLDER/seen.json``.
+alone, and gone on with; and stopped for good. The first process writes what it saw to
+``FOLDER/seen.json``.
 """
 
 from __future__ import annotations

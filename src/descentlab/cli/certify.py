@@ -42,7 +42,7 @@ def certify(
 
     from descentlab.cli.progress import Screen
     from descentlab.config import override, read_toml
-    from descentlab.runs.storage import storage_errors
+    from descentlab.storage import storage_errors
     from descentlab.train.certify import certify
     from descentlab.train.plan import resolver
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from descentlab.cli.table import aligned
 from descentlab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -108,12 +109,4 @@ def markdown(costs: Sequence[Cost]) -> str:
         ]
         for cost in costs
     ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(_line(cells, widths) for cells in (header, rule, *rows))
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    name, *numbers = cells
-    padded = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
-    return f"| {' | '.join([name.ljust(widths[0]), *padded])} |"
+    return aligned(header, rows)

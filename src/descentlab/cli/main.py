@@ -14,9 +14,11 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    bench,
     certify,
     check_optimizer,
     cost_card,
+    data,
     filters,
     probes,
     quadratic,
@@ -45,8 +47,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay-step": replay_step.replay_step,
     "probes": probes.probes,
     "certify": certify.certify,
+    "data": data.data,
     "check-optimizer": check_optimizer.check_optimizer,
     "cost-card": cost_card.cost_card,
+    "bench": bench.bench,
     "filters": filters.filters,
     "quadratic": quadratic.quadratic,
 }

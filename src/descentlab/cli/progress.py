@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from descentlab.data.meter import Progress as Preparation
 from descentlab.sweep.driver import Progress
 
 DRAWING_SECONDS = 0.1
@@ -157,5 +158,37 @@ class RunDisplay:
         line = f"step {step}/{steps}, loss {loss:.4f}, {duration(left)} left"
         bar = Table.grid(padding=(0, 1))
         share = ProgressBar(total=steps, completed=step, width=30)
+        bar.add_row(Text(self._title, style="bold"), share, Text(line))
+        self._screen.draw(bar, f"{self._title}: {line}")
+
+
+class PreparationDisplay:
+    """A preparation's bar with its rate and the time left."""
+
+    def __init__(self, title: str, screen: Screen) -> None:
+        self._title = title
+        self._screen = screen
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._screen.clear()
+
+    def show(self, progress: Preparation) -> None:
+        """Say how far the preparation is, from when there is a rate on."""
+        if not progress.tokens_per_second:
+            return
+        counts = progress.counts
+        done = f"{counts.train_tokens + counts.held_out_tokens:,}"
+        line = f"{done} of {progress.wanted:,} tokens" if progress.wanted else f"{done} tokens"
+        line += f", {progress.tokens_per_second:,.0f}/s, {duration(progress.seconds_left)} left"
+        bar = Table.grid(padding=(0, 1))
+        share = ProgressBar(total=1.0, completed=progress.share or 0.0, width=30)
         bar.add_row(Text(self._title, style="bold"), share, Text(line))
         self._screen.draw(bar, f"{self._title}: {line}")

@@ -33,8 +33,8 @@ def replay_step(
         out: a file to write the step's weights, gradient and batch into, as safetensors.
     """
     from descentlab.cli.progress import RunDisplay, Screen
-    from descentlab.runs.storage import storage_errors
     from descentlab.runs.store import Store
+    from descentlab.storage import storage_errors
     from descentlab.train.replay import replay, save
     from descentlab.train.spec import run_spec
     from descentlab.train.work import tokens_of

@@ -61,15 +61,19 @@ class Batches:
                 f"of {sequence_length + 1} tokens, the corpus has {self.rows:,}, to be read "
                 f"{max_epochs} times at most; take {' or '.join(cures)}"
             )
-        self._rows_RT = tokens[: self.rows * (sequence_length + 1)].reshape(self.rows, -1)
+        self._tokens = tokens
         self._epoch = -1
         self._order: Tokens = np.zeros(0, np.int64)
 
     def __call__(self, step: int) -> Tokens:
         """Return the rows ``[B, L+1]`` of a step, counted from 1."""
         first = (step - 1) * self.batch_size
-        chosen = [self._row(index) for index in range(first, first + self.batch_size)]
-        return self._rows_RT[chosen].astype(np.int64)
+        width = self.sequence_length + 1
+        rows_BT = np.empty((self.batch_size, width), np.int64)
+        for place, index in enumerate(range(first, first + self.batch_size)):
+            start = self._row(index) * width
+            rows_BT[place] = self._tokens[start : start + width]
+        return rows_BT
 
     def _row(self, index: int) -> int:
         epoch, place = divmod(index, self.rows)

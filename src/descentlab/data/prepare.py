@@ -1,4 +1,4 @@
-"""From a corpus to two verified token files, made once and kept in the user's cache."""
+"""The tokens that a spec names: a prepared dataset's, or made from a corpus and kept in a cache."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from descentlab.config import cache_folder, digest
 from descentlab.data.corpora import Corpus, load_corpus
+from descentlab.data.pretrained import tokenizer_path
+from descentlab.data.shards import TokenShards, is_prepared
 from descentlab.data.spec import DataSpec
 from descentlab.data.token_file import TokenFile, open_token_file, write_token_file
-from descentlab.data.tokenizer import Tokenizer, tokenizer_for, tokenizer_path
-from descentlab.errors import DataError, StorageError
+from descentlab.data.tokenizer import Tokenizer, tokenizer_for
+from descentlab.data.verification import Notice, open_verified
+from descentlab.errors import ConfigError, DataError, StorageError
 from descentlab.seeding import permutation
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the same settings would give other tokens than before."""
-
-Notice = Callable[[str], None]
-"""Shows the user one line."""
 
 
 @dataclass(frozen=True)
 class PreparedData:
     """Tokens to train on and tokens held out, from disjoint sets of whole documents."""
 
-    train: TokenFile
-    validation: TokenFile
+    train: TokenFile | TokenShards
+    validation: TokenFile | TokenShards
 
     @property
     def sha256(self) -> str:
@@ -45,17 +45,22 @@ class PreparedData:
 
 
 def prepare(spec: DataSpec, notice: Notice = lambda line: None) -> PreparedData:
-    """Return the spec's token files, making them if they are not in the cache.
+    """Return the spec's tokens, making them if they are not there already.
+
+    If the corpus is a folder that ``descent data prepare`` made, they are its shards.
 
     Args:
         spec: corpus, tokenizer and split.
         notice: told what is being made, and what the text policy changed.
 
     Raises:
-        ConfigError, DataError: as ``load_corpus`` and ``tokenizer_for`` do; and DataError if
-            the corpus has a single document, which cannot be split.
+        ConfigError, DataError: as ``load_corpus`` and ``tokenizer_for`` do; ConfigError also
+            for a setting that a prepared dataset leaves no choice about; DataError also if it
+            is damaged, or if a corpus has a single document, which cannot be split.
         StorageError: if the cache cannot be written.
     """
+    if (folder := prepared_folder(spec)) is not None:
+        return PreparedData(*open_verified(folder, notice))
     corpus = load_corpus(spec)
     if summary := corpus.cleaning.summary():
         notice(f"{corpus.name}: {summary}")
@@ -68,6 +73,11 @@ def prepare(spec: DataSpec, notice: Notice = lambda line: None) -> PreparedData:
         notice(f"warning: {error}; making it again")
     notice(f"preparing {corpus.name}: {len(corpus.documents):,} documents, {spec.tokenizer} tokens")
     training, held_out = split(corpus, spec)
+    apart = without_copies(corpus, training, held_out)
+    if len(apart) < len(training):
+        copies = len(training) - len(apart)
+        notice(f"{corpus.name}: {copies:,} documents left out, as copies of held-out ones")
+    training = apart
     tokenizer = tokenizer_for(spec, [corpus.documents[i] for i in training])
     try:
         data = _make(corpus, training, held_out, tokenizer)
@@ -80,6 +90,29 @@ def prepare(spec: DataSpec, notice: Notice = lambda line: None) -> PreparedData:
             f"{cache_folder()}: cannot write the token cache ({error.strerror})"
         ) from None
     return data
+
+
+def prepared_folder(spec: DataSpec) -> Path | None:
+    """The prepared dataset that the spec names, if it names one.
+
+    Raises:
+        ConfigError: if the spec sets what was settled when the dataset was prepared.
+    """
+    try:
+        folder = Path(spec.corpus).expanduser()
+        found = is_prepared(folder)
+    except (OSError, RuntimeError, ValueError):  # too long, of no user, with a NUL
+        return None
+    if not found:
+        return None
+    for field in msgspec.structs.fields(DataSpec):
+        free = field.name in ("corpus", "sequence_length", "max_epochs")
+        if not free and getattr(spec, field.name) != field.default:
+            raise ConfigError(
+                f"data.{field.name}: {folder} was prepared with settings of its own; leave this "
+                "one out"
+            )
+    return folder
 
 
 def reopen(sha256: str) -> PreparedData:
@@ -105,7 +138,7 @@ def _tokens(sha256: str) -> Path:
 def _settings(spec: DataSpec) -> dict[str, object]:
     """What decides the tokens besides the text; a tokenizer file counts by its content."""
     settings = spec.preparation()
-    path = tokenizer_path(spec)
+    path = tokenizer_path(spec.tokenizer)
     if path is not None:
         settings["tokenizer"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return settings
@@ -131,6 +164,22 @@ def split(corpus: Corpus, spec: DataSpec) -> tuple[list[int], list[int]]:
     reached = np.cumsum(lengths) >= spec.validation_fraction * lengths.sum()
     held_out = min(int(reached.argmax()) + 1, count - 1)
     return order[held_out:], order[:held_out]
+
+
+def without_copies(corpus: Corpus, training: list[int], held_out: list[int]) -> list[int]:
+    """The documents for training whose text is not also held out.
+
+    Raises:
+        DataError: if there are none.
+    """
+    texts = {corpus.documents[i] for i in held_out}
+    apart = [i for i in training if corpus.documents[i] not in texts]
+    if not apart:
+        raise DataError(
+            f"{corpus.name}: every document for training is also held out; give a corpus of "
+            "different documents"
+        )
+    return apart
 
 
 def _make(

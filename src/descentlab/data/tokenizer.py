@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from descentlab.data.pretrained import tokenizer_path
 from descentlab.data.spec import BYTE_VOCABULARY, DataSpec
-from descentlab.errors import DataError
+from descentlab.data.token_file import TokenIds, smallest_type
+from descentlab.data.words import WordEncoder, pieces, splits_between_words
+from descentlab.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import tokenizers
@@ -25,16 +28,22 @@ END_OF_TEXT = "<|endoftext|>"
 
 
 class Tokenizer(ABC):
-    """Encodes documents. Not shared between threads."""
+    """Encodes documents. Not shared between threads; another process gets one by pickle."""
 
     vocabulary: int
     """Every id is below."""
+    end: int
+    """The id that ends a document."""
     sha256: str
     """Identifies what the tokenizer does."""
 
     @abstractmethod
-    def encode(self, documents: list[str]) -> Iterator[NDArray[np.int64]]:
-        """Yield each document's ids, the end-of-text id last."""
+    def encode(self, documents: Iterable[str]) -> Iterator[TokenIds]:
+        """Yield each document's ids, the end-of-text id last, in the smallest type for them."""
+
+    @abstractmethod
+    def decode(self, ids: NDArray[np.integer]) -> str:
+        """Return the text of some ids; what is cut off in mid-character becomes U+FFFD."""
 
     @abstractmethod
     def save(self, path: Path) -> None:
@@ -45,15 +54,22 @@ class ByteTokenizer(Tokenizer):
     """UTF-8 bytes as ids 0–255, and 256 for the end of a text."""
 
     vocabulary = BYTE_VOCABULARY
+    end = 256
     sha256 = hashlib.sha256(b"utf-8 bytes; 256 ends a text").hexdigest()
+    saved = '{"type": "bytes", "end_of_text": 256}\n'
 
-    def encode(self, documents: list[str]) -> Iterator[NDArray[np.int64]]:
+    def encode(self, documents: Iterable[str]) -> Iterator[TokenIds]:
         for document in documents:
             raw = np.frombuffer(document.encode("utf-8"), dtype=np.uint8)
-            yield np.append(raw.astype(np.int64), 256)
+            yield np.append(raw.astype(np.uint16), np.uint16(self.end))
+
+    def decode(self, ids: NDArray[np.integer]) -> str:
+        texts = np.split(ids, np.flatnonzero(ids == self.end))
+        whole = (each[each != self.end].astype(np.uint8).tobytes() for each in texts)
+        return END_OF_TEXT.join(raw.decode("utf-8", errors="replace") for raw in whole)
 
     def save(self, path: Path) -> None:
-        path.write_text('{"type": "bytes", "end_of_text": 256}\n')
+        path.write_text(self.saved)
 
 
 class SubwordTokenizer(Tokenizer):
@@ -68,18 +84,45 @@ class SubwordTokenizer(Tokenizer):
         model.no_truncation()
         model.no_padding()
         self._model = model
-        self._end = end
+        self._name = name
+        self.end = end
         self.vocabulary = max(model.get_vocab(with_added_tokens=True).values()) + 1
+        self._kind: Literal["uint16", "uint32"] = smallest_type(self.vocabulary)
+        self._words = WordEncoder(model, self._kind) if splits_between_words(model) else None
         self.sha256 = hashlib.sha256(model.to_str().encode()).hexdigest()
 
-    def encode(self, documents: list[str]) -> Iterator[NDArray[np.int64]]:
-        batch = 64  # bounds the memory that encodings take, and feeds every core
-        for start in range(0, len(documents), batch):
-            encodings = self._model.encode_batch(
-                documents[start : start + batch], add_special_tokens=False
-            )
-            for encoding in encodings:
-                yield np.array([*encoding.ids, self._end], dtype=np.int64)
+    @classmethod
+    def from_text(cls, described: str, name: str) -> Self:
+        """Make one from the text of a tokenizer.json.
+
+        Raises:
+            DataError: if it is not one, or has no end-of-text token.
+        """
+        from tokenizers import Tokenizer as Model
+
+        try:
+            model = Model.from_str(described)
+        except Exception as error:  # the library raises bare Exception
+            raise DataError(f"{name}: not a tokenizer.json ({error})") from None
+        return cls(model, name)
+
+    def __reduce__(self) -> tuple[object, ...]:  # the library's own pickles forget settings
+        return type(self).from_text, (self._model.to_str(), self._name)
+
+    def encode(self, documents: Iterable[str]) -> Iterator[TokenIds]:
+        end = np.array([self.end], self._kind).tobytes()
+        for document in documents:
+            raw = b"".join([*map(self._encode, pieces(document)), end])
+            yield np.frombuffer(raw, self._kind)
+
+    def _encode(self, piece: str) -> bytes:
+        if self._words is not None:
+            return self._words.encode(piece)
+        (encoding,) = self._model.encode_batch_fast([piece], add_special_tokens=False)
+        return np.array(encoding.ids, self._kind).tobytes()
+
+    def decode(self, ids: NDArray[np.integer]) -> str:
+        return self._model.decode(ids.tolist(), skip_special_tokens=False)
 
     def save(self, path: Path) -> None:
         path.write_text(self._model.to_str(pretty=True))
@@ -113,36 +156,52 @@ def train_bpe(documents: list[str], vocabulary: int) -> SubwordTokenizer:
     return tokenizer
 
 
-def tokenizer_path(spec: DataSpec) -> Path | None:
-    """The tokenizer file that the spec names, if there is one."""
-    try:
-        path = Path(spec.tokenizer).expanduser()
-        return path if path.is_file() else None
-    except (OSError, RuntimeError):  # a name that is too long, or of no user
-        return None
-
-
 def tokenizer_for(spec: DataSpec, documents: list[str]) -> Tokenizer:
     """Train or load the tokenizer that the spec names.
 
     Raises:
+        ConfigError: if it is to be trained without saying how large.
         DataError: if a tokenizer file is missing or unfit, or the corpus too small.
     """
-    if spec.tokenizer == "byte":
-        return ByteTokenizer()
-    if spec.tokenizer == "bpe":
-        assert spec.vocabulary is not None
-        return train_bpe(documents, spec.vocabulary)
-    from tokenizers import Tokenizer as Model
+    if spec.tokenizer != "bpe":
+        return tokenizer_named(spec.tokenizer)
+    if spec.vocabulary is None:
+        raise ConfigError(
+            f"data.vocabulary: is missing; say how many tokens a BPE is to have, at least "
+            f"{BYTE_VOCABULARY}"
+        )
+    return train_bpe(documents, spec.vocabulary)
 
-    path = tokenizer_path(spec)
+
+def tokenizer_named(name: str) -> Tokenizer:
+    """Load ``byte``, ``gpt-neox``, one of a hub, or a tokenizer.json by its path.
+
+    Raises:
+        DataError: if it is missing or unfit.
+    """
+    if name == "byte":
+        return ByteTokenizer()
+    path = tokenizer_path(name)
     if path is None:
         raise DataError(
-            f"{spec.tokenizer}: no such tokenizer file; data.tokenizer is bpe, byte or the path "
-            "of a tokenizer.json"
+            f"{name}: no such tokenizer file; data.tokenizer is bpe, byte or gpt-neox, "
+            "hf:owner/name, or the path of a tokenizer.json"
         )
+    return saved_tokenizer(path)
+
+
+def saved_tokenizer(path: Path) -> Tokenizer:
+    """Load what ``Tokenizer.save`` wrote.
+
+    Raises:
+        DataError: if it cannot be read or is not a tokenizer.
+    """
     try:
-        model = Model.from_file(str(path))
-    except Exception as error:  # the library raises bare Exception
+        described = path.read_text("utf-8")
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
         raise DataError(f"{path}: not a tokenizer.json ({error})") from None
-    return SubwordTokenizer(model, str(path))
+    if described == ByteTokenizer.saved:
+        return ByteTokenizer()
+    return SubwordTokenizer.from_text(described, str(path))

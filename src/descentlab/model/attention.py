@@ -27,7 +27,7 @@ def causal_mask(length: int, device: torch.device | None = None) -> Tensor:
 
 
 def by_products(q: Tensor, k: Tensor, v: Tensor, *, mask_LL: Tensor) -> Tensor:
-    """Two matrix products with a softmax in float32 between them, over all pairs of positions.
+    """Two matrix products and between them a softmax, in float32 at least, over all positions.
 
     It holds ``[B, N, L, L]`` scores, and is quicker on a CPU where L is short.
 
@@ -38,6 +38,7 @@ def by_products(q: Tensor, k: Tensor, v: Tensor, *, mask_LL: Tensor) -> Tensor:
         mask_LL: for sequences of this length or longer.
     """
     length = q.shape[-2]
-    scores = (q @ k.transpose(-1, -2)).float() / math.sqrt(q.shape[-1])
+    wide = torch.promote_types(q.dtype, torch.float32)
+    scores = (q @ k.transpose(-1, -2)).to(wide) / math.sqrt(q.shape[-1])
     weights = torch.softmax(scores + mask_LL[:length, :length], dim=-1)
     return weights.to(v.dtype) @ v

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,7 +12,7 @@ from descentlab.model.projection import Project, plain
 def token_losses(
     x_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, project: Project = plain
 ) -> Tensor:
-    """Cross-entropy in nats of each target, ``[N]`` in float32.
+    """Cross-entropy in nats of each target, ``[N]``, in float32 at least.
 
     Args:
         x_ND: states after the last norm.
@@ -19,4 +20,6 @@ def token_losses(
         targets_N: token ids.
         project: how the logits ``[N, V]`` are computed.
     """
-    return F.cross_entropy(project(x_ND, weight_VD).float(), targets_N, reduction="none")
+    logits_NV = project(x_ND, weight_VD)
+    wide = torch.promote_types(logits_NV.dtype, torch.float32)
+    return F.cross_entropy(logits_NV.to(wide), targets_N, reduction="none")

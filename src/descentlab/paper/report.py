@@ -17,8 +17,8 @@ from descentlab.analysis.curves import smoothed_mean, training_curve
 from descentlab.charts import save
 from descentlab.config import canonical_json
 from descentlab.paper.contest import TUNING_SEED, Standing
-from descentlab.runs.storage import storage_errors
 from descentlab.runs.store import Store
+from descentlab.storage import storage_errors
 
 LEGEND = (
     "Held-out perplexity with n seeds that tuning did not see, on the text that it saw; diverged "

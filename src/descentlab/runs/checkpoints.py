@@ -22,8 +22,8 @@ import msgspec
 from descentlab.config import seal, unseal
 from descentlab.errors import CorruptError, StorageError
 from descentlab.runs.identity import SCHEMA
-from descentlab.runs.storage import flush, make_folder, storage_errors, unfinished_name
 from descentlab.runs.store import Attempt, RunFolder, refuse_newer
+from descentlab.storage import flush, make_folder, storage_errors, unfinished_name
 
 KEEP = 2
 """Checkpoints of an attempt."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from descentlab.errors import BusyError
-from descentlab.runs.storage import publish
+from descentlab.storage import publish
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ import msgspec
 
 from descentlab.config import seal, unseal
 from descentlab.errors import StorageError
-from descentlab.runs.storage import flush, storage_errors
+from descentlab.storage import flush, storage_errors
 
 Value = float | int | bool | str
 

@@ -26,7 +26,7 @@ from descentlab.errors import BusyError, ConfigError, CorruptError, nearest
 from descentlab.runs.claims import Claims
 from descentlab.runs.identity import SCHEMA, Run, make_run
 from descentlab.runs.records import RecordWriter
-from descentlab.runs.storage import flush, make_folder, publish, storage_errors
+from descentlab.storage import flush, make_folder, publish, storage_errors
 
 S = TypeVar("S", bound=msgspec.Struct)
 State = Literal["pending", "running", "done", "failed", "interrupted"]

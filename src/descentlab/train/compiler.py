@@ -11,12 +11,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from descentlab.config import cache_folder
 
+VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 PROGRAM = """
 #include <Python.h>
 #include <omp.h>
@@ -57,6 +59,17 @@ def _why_no_cpp(compiler: str) -> str | None:
 def keep_compiled() -> None:
     """Keep compiled programs in the user's cache, for all processes to come.
 
-    A folder that is named in ``$TORCHINDUCTOR_CACHE_DIR`` already stays.
+    A folder that ``$TORCHINDUCTOR_CACHE_DIR`` names stays, unless torch has put its own
+    there; so does torch's own where the user's cache cannot be written.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache_folder() / "compiled"))
+    named = Path(os.environ.get(VARIABLE, ""))
+    by_torch = named.name.startswith("torchinductor_") and named.parent == Path(
+        tempfile.gettempdir()
+    )
+    if VARIABLE in os.environ and not by_torch:
+        return
+    folder = cache_folder() / "compiled"
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            os.environ[VARIABLE] = str(folder)

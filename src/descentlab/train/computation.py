@@ -6,6 +6,8 @@ that an interrupted run goes on as it began.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,16 +16,17 @@ import torch
 from descentlab.errors import ConfigError
 from descentlab.model.attention import by_products, causal_mask, fused
 from descentlab.model.kernels import Kernels
-from descentlab.model.projection import by_onednn, onednn_is_faster, plain
+from descentlab.model.projection import by_onednn, in_bfloat16, onednn_is_faster, plain
 from descentlab.train.compiler import why_not
+from descentlab.train.peak import bfloat16_pays
 from descentlab.train.spec import Precision, RunSpec
 
 WORTH_COMPILING = {"cpu": 1e13, "cuda": 1e16}
 """Operations of a whole run from which compiling, for 10 to 40 s, is paid back severalfold."""
 SHORT = 512
-"""Tokens up to which attention over all pairs is quicker on a CPU than torch's fused one."""
-LOGITS_AT_ONCE = 2**26
-"""The chunk of the loss holds as many logits at most: 256 MiB in float32."""
+"""Tokens up to which attention over all pairs is quicker in bfloat16 on a CPU than torch's own."""
+LOGITS_AT_ONCE = {"cpu": 2**26, "cuda": 2**29}
+"""A chunk of the loss holds as many logits at most: 256 MiB and 2 GiB in float32."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,9 +48,12 @@ class Computation:
         attend = fused
         if self.attention == "matmul":
             attend = partial(by_products, mask_LL=causal_mask(length, device))
+        project = by_onednn if self.projection == "onednn" else plain
+        if self.precision in ("bfloat16-autocast", "bfloat16-master"):
+            project = in_bfloat16
         return Kernels(
             attend=attend,
-            project=by_onednn if self.projection == "onednn" else plain,
+            project=project,
             states=torch.bfloat16 if self.precision == "bfloat16-master" else None,
             checkpoint=self.activation_checkpointing,
         )
@@ -61,16 +67,29 @@ def computation(spec: RunSpec, device: torch.device) -> Computation:
     """
     how = spec.execution
     compiled, notices = _compiled(spec, device)
+    if spec.precision != "float32" and not bfloat16_pays(device):
+        notices += (f"precision {spec.precision}: this device multiplies float32 as fast",)
     return Computation(
         precision=spec.precision,
         compiled=compiled,
-        attention=_attention(spec, device, compiled),
+        attention=_attention(spec, device),
         projection=_projection(spec, device, compiled),
         activation_checkpointing=how.activation_checkpointing,
-        loss_chunk=how.loss_chunk or max(1, LOGITS_AT_ONCE // spec.model.vocabulary),
+        loss_chunk=how.loss_chunk or _even_chunk(spec, device),
         tf32=how.tf32 and device.type == "cuda",
         notices=notices,
     )
+
+
+def _of(table: Mapping[str, float], device: torch.device) -> int:
+    return int(table.get(device.type, table["cuda"]))
+
+
+def _even_chunk(spec: RunSpec, device: torch.device) -> int:
+    """Tokens of a chunk, all about equal, so that one program serves them all if compiled."""
+    tokens = spec.micro_batch * spec.data.sequence_length
+    most = max(1, _of(LOGITS_AT_ONCE, device) // spec.model.vocabulary)
+    return math.ceil(tokens / math.ceil(tokens / most))
 
 
 def _compiled(spec: RunSpec, device: torch.device) -> tuple[bool, tuple[str, ...]]:
@@ -81,20 +100,20 @@ def _compiled(spec: RunSpec, device: torch.device) -> tuple[bool, tuple[str, ...
         training = spec.training
         tokens = training.steps * training.batch_size * spec.data.sequence_length
         operations = tokens * spec.model.training_flops(spec.data.sequence_length)
-        if operations < WORTH_COMPILING.get(device.type, WORTH_COMPILING["cuda"]):
+        if operations < _of(WORTH_COMPILING, device):
             return False, ()
     reason = why_not(device)
     return reason is None, () if reason is None else (f"not compiled, so slower: {reason}",)
 
 
-def _attention(spec: RunSpec, device: torch.device, compiled: bool) -> str:
+def _attention(spec: RunSpec, device: torch.device) -> str:
     wanted = spec.execution.attention
     if wanted != "auto":
         return wanted
-    short = spec.data.sequence_length <= SHORT
     # In float32 torch's fused attention is as quick, and holds less.
-    lower = spec.precision != "float32"
-    return "matmul" if device.type == "cpu" and compiled and lower and short else "sdpa"
+    low = spec.precision != "float32"
+    short = spec.data.sequence_length <= SHORT
+    return "matmul" if device.type == "cpu" and low and short else "sdpa"
 
 
 def _projection(spec: RunSpec, device: torch.device, compiled: bool) -> str:

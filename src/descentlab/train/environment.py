@@ -83,7 +83,7 @@ def environment(spec: RunSpec, processes: int = 1) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "compiled_optimizers": device.type == "cpu" and native.available(),
-        "micro_batch": spec.execution.micro_batch or spec.training.batch_size,
+        "micro_batch": spec.micro_batch,
         "processes": processes,
         "parallelism": spec.execution.parallelism if processes > 1 else None,
         **asdict(how),

@@ -7,8 +7,6 @@ pieces are added in float32.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -39,12 +37,11 @@ class Gradient:
         if how.precision == "bfloat16":
             model.to(torch.bfloat16)
         self._model = model
-        self._narrow = [each for each in model.parameters() if each.dtype != torch.float32]
+        self._narrow = [each for each in model.parameters() if each.itemsize < 4]
         self.device = model.head.weight.device
         self._shape = (micro_batch, length)
         self._compiled = how.compiled
         self._chunk = how.loss_chunk
-        self._autocasts = how.precision == "bfloat16-autocast"
         self._kernels = how.kernels(length, self.device)
         self._hidden, self._losses = self._plain_hidden, self._plain_losses
         if how.compiled:
@@ -106,7 +103,8 @@ class Gradient:
         x_BLD = self._hidden(inputs_BL, self._model.rotation(inputs_BL))
         x_ND, targets_N = x_BLD.detach().flatten(0, 1), piece_BL1[:, 1:].flatten()
         weight = self._model.head.weight
-        grad_ND, grad_weight = torch.empty_like(x_ND), torch.zeros_like(weight, dtype=torch.float32)
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        grad_ND, grad_weight = torch.empty_like(x_ND), torch.zeros_like(weight, dtype=wide)
         losses: list[Tensor] = []
         for start in range(0, len(x_ND), self._chunk):
             chunk = slice(start, start + self._chunk)
@@ -130,18 +128,10 @@ class Gradient:
             parameter.grad = None
 
     def _plain_hidden(self, tokens_BL: Tensor, rotation_LP2: Tensor) -> Tensor:
-        with self._precision():
-            return self._model.hidden(tokens_BL, rotation_LP2, self._kernels)
+        return self._model.hidden(tokens_BL, rotation_LP2, self._kernels)
 
     def _plain_losses(self, x_ND: Tensor, targets_N: Tensor) -> Tensor:
-        with self._precision():
-            weight_VD = self._model.head.weight
-            return token_losses(x_ND, weight_VD, targets_N, self._kernels.project)
-
-    def _precision(self) -> AbstractContextManager[object]:
-        if self._autocasts:
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+        return token_losses(x_ND, self._model.head.weight, targets_N, self._kernels.project)
 
 
 def _add(parameter: Tensor, gradient: Tensor) -> None:

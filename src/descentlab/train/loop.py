@@ -232,12 +232,11 @@ def initial_model(spec: RunSpec) -> Transformer:
 
 def gradient_of(spec: RunSpec, model: Transformer, processes: int = 1) -> Gradient:
     """What computes the gradients and held-out losses of a run, for a model on its device."""
-    batch_size = spec.training.batch_size // processes
     return Gradient(
         model,
         computation(spec, model.head.weight.device),
         length=spec.data.sequence_length,
-        micro_batch=min(spec.execution.micro_batch or batch_size, batch_size),
+        micro_batch=min(spec.micro_batch, spec.training.batch_size // processes),
     )
 
 

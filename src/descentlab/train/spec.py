@@ -67,7 +67,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     activation_checkpointing: bool = False
     """Keep only what goes into each block, and compute the rest again in the backward pass."""
     loss_chunk: PositiveInt | None = None
-    """Tokens whose logits are held at once; if left out, what 256 MiB hold in float32."""
+    """Tokens whose logits are held at once; if left out, those of 256 MiB, or 2 GiB on a GPU."""
     tf32: bool = False
     """Let a GPU round the factors of float32 products to 10 bits."""
 
@@ -108,6 +108,12 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             )
         if self.probes is not None:
             self.probes.check_steps(self.training.steps)
+
+    @property
+    def micro_batch(self) -> int:
+        """Sequences that go through the model at once."""
+        batch_size = self.training.batch_size
+        return min(self.execution.micro_batch or batch_size, batch_size)
 
     def identity(self) -> dict[str, Any]:
         """The canonical settings that decide the result, besides the tokens themselves.

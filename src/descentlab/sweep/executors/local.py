@@ -7,16 +7,14 @@ second. A task's process dies with the process that submitted it.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 
+from descentlab.processes import leave_with_parent, signals_wait, usable_cores
 from descentlab.sweep.executors.base import Executor, Job, Task
 from descentlab.sweep.executors.inline import call
 
@@ -60,7 +58,7 @@ class LocalExecutor(Executor):
 
     def submit(self, task: Task) -> Job:
         process = self._context.Process(target=_run, args=(task,), daemon=True)
-        with _signals_wait():
+        with signals_wait():
             process.start()
         job = LocalJob(process)
         self._jobs = [each for each in self._jobs if each.exit_code() is None]
@@ -71,42 +69,6 @@ class LocalExecutor(Executor):
         wait([job.sentinel for job in self._jobs if job.exit_code() is None], timeout=seconds)
 
 
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Hold INT and TERM back until the end of the block.
-
-    A process whose start is broken off half-way prints a traceback of its own.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals interrupt the main thread alone
-        return
-    arrived: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    handlers = [signal.signal(each, lambda number, _: arrived.append(number)) for each in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, handlers, strict=True):
-            signal.signal(number, handler)
-    for number in arrived:
-        signal.raise_signal(number)
-
-
 def _run(task: Task) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver, which stops us
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    leave_with_parent()
     sys.exit(call(task))
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import platform
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from descentlab.errors import StorageError
+from descentlab.errors import BusyError, StorageError
 
 
 @contextmanager
@@ -101,3 +103,32 @@ def flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder until the end of the block.
+
+    The system holds the lock and drops it with this process, however that ends.
+
+    Raises:
+        BusyError: if another process is in it.
+        StorageError: if the folder cannot be written.
+    """
+    path = folder / "lock"
+    with storage_errors(path):
+        file = path.open("a+")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise BusyError(
+                f"{folder}: {holder} is at work in it; wait for it to end, or stop it"
+            ) from None
+        with storage_errors(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n")
+            file.flush()
+        yield
