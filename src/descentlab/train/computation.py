@@ -23,7 +23,7 @@ from descentlab.train.spec import Precision, RunSpec
 
 WORTH_COMPILING = {"cpu": 1e13, "cuda": 1e16}
 """Operations of a whole run from which compiling, for 10 to 40 s, is paid back severalfold."""
-SHORT = 512
+SHORT = 256
 """Tokens up to which attention over all pairs is quicker in bfloat16 on a CPU than torch's own."""
 LOGITS_AT_ONCE = {"cpu": 2**26, "cuda": 2**29}
 """A chunk of the loss holds as many logits at most: 256 MiB and 2 GiB in float32."""
