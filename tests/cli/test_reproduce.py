@@ -22,6 +22,8 @@ FILES = {"table1.md", "table1.csv", "table1.json"} | {
     for suffix in ("svg", "png")
 }
 
+pytestmark = pytest.mark.timeout(400)  # some 40 s each, several times that beside other work
+
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory):
