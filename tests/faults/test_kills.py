@@ -29,10 +29,14 @@ def midway(laboratory, whole):
 
 
 def test_death_at_every_call_that_changes_files(laboratory, plan):
+    """But, of those on unfinished files, at every third; `make soak` takes them all."""
     whole = laboratory.undisturbed(plan(training={"steps": 2}))
+    calls = [each for each in whole.process.calls() if not each.other.name]
+    unfinished = {each.number for each in calls if each.path.is_relative_to(whole.root / "tmp")}
     faults = whole.faults()
-    assert len(faults) > 60
-    assert broken_promises(laboratory, whole, faults) == {}
+    chosen = [each for each in faults if each[1].nth not in unfinished or each[1].nth % 3 == 0]
+    assert 40 < len(chosen) < len(faults)
+    assert broken_promises(laboratory, whole, chosen) == {}
 
 
 def test_death_of_the_process_that_goes_on(laboratory, plan):

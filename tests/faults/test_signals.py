@@ -78,6 +78,15 @@ def test_a_signal_within_the_last_step_lets_it_finish(laboratory, plan):
     assert goes_on_after(laboratory, whole, root) == 0  # there is nothing left to train
 
 
+def test_a_signal_while_the_result_is_published_comes_too_late(laboratory, plan):
+    whole = laboratory.undisturbed(plan())
+    calls = [each for each in whole.process.calls() if each.path.name.startswith("done.json")]
+    root, code, said = signalled(laboratory, whole, calls[0], signal.SIGTERM)
+    assert code == 75
+    assert "was finished before stopping" in said
+    assert different(whole.outcome, outcome(folder_of(root, whole.run))) == []
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGUSR1, 75)])
 def test_a_signal_before_the_first_step_gives_the_run_free(laboratory, plan, number, code):
     whole = laboratory.undisturbed(plan())

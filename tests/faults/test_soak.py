@@ -44,12 +44,13 @@ def test_death_at_every_call(laboratory, whole):
     assert broken_promises(laboratory, whole, faults) == {}
 
 
-def test_death_at_every_call_each_in_a_fresh_process(laboratory, whole, tmp_path, cache):
-    (tmp_path / "fresh").mkdir()
-    fresh = FreshProcesses(tmp_path / "fresh", cache)
+def test_death_at_every_call_each_in_a_fresh_process(whole, tmp_path_factory, cache):
+    fresh = FreshProcesses(tmp_path_factory.mktemp("fresh"), cache)
     faults = whole.faults()
     print(f"{len(faults)} kill points")
-    assert broken_promises(Laboratory(fresh, laboratory.folder / "fresh"), whole, faults) == {}
+    assert (
+        broken_promises(Laboratory(fresh, tmp_path_factory.mktemp("stores")), whole, faults) == {}
+    )
     fresh.close()
 
 

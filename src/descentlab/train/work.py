@@ -143,7 +143,7 @@ def _train(
 ) -> Stop:
     steps = spec.training.steps
     begun = here.by_first(lambda: beginning(attempt, spec, here.size, warn))
-    with ExitStack() as files, stop_between_steps() as stop:
+    with stop_between_steps() as stop, ExitStack() as files:
         recorder = Recorder(attempt, begun.spec, files) if here.first else None
         saver = Saver(store, attempt, begun, recorder.files if recorder else [], here)
 
@@ -177,7 +177,8 @@ def _train(
             recorder.summarise(here.size)
         if spec.execution.final_checkpoint:
             saver.save(outcome.training)
-    here.by_first(lambda: _finish(spec, store, attempt, outcome, begun.inexact_since))
+        files.close()  # its records are durable before the result is
+        here.by_first(lambda: _finish(spec, store, attempt, outcome, begun.inexact_since))
     return stop
 
 
