@@ -59,6 +59,7 @@ def bench(
 
     import torch
 
+    from descentlab.train.compiler import why_not
     from descentlab.train.environment import set_up_process
     from descentlab.train.loop import pick_device
     from descentlab.train.rehearsal import Rehearsal
@@ -66,12 +67,15 @@ def bench(
 
     set_up_process(run)
     device = pick_device(run)
+    screen = Screen()
+    if (reason := why_not(device)) is not None:
+        screen.tell(f"nothing is compiled: {reason}")
     ways = {
         name: Rehearsal(override(settings, [f"{key}={value}" for key, value in changes.items()]))
         for name, changes in variants(run, device).items()
     }
     times = take_turns(
-        ways, device=device.type, rounds=rounds, turn_seconds=turn_seconds, tell=Screen().tell
+        ways, device=device.type, rounds=rounds, turn_seconds=turn_seconds, tell=screen.tell
     )
     print(f"{markdown(run, times, device)}\n\n{LEGEND}")
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

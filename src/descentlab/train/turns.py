@@ -7,6 +7,7 @@ them. Compare the times of one round with each other, and take medians over roun
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -161,6 +162,7 @@ class _Over(Exception):
 
 def _compete(connection: Connection, contender: Contender, device: str) -> None:
     """Be a contender: answer each number of steps with the seconds that they took."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who asks ends it
     left, began = 1, time.perf_counter()
 
     def turn() -> None:
