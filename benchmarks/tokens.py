@@ -38,6 +38,16 @@ from descentlab.data.verification import open_verified
 PAPER = 3_260_000_000 + 100_000_000
 """Tokens to train on and held out."""
 LIBRARY_BYTES = 4 * 10**6
+MEASURED = """
+import re, resource
+from descentlab.cli.main import main
+assert main() == 0
+own, workers = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+# The peak of its own memory: getrusage also counts that of the process which started it.
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+used = own.ru_utime + own.ru_stime + workers.ru_utime + workers.ru_stime
+print(used, max(peak, workers.ru_maxrss) / 1000)
+"""
 
 
 def main() -> None:
@@ -115,21 +125,16 @@ def library(corpus: str, path: Path) -> None:
 
 def whole(corpus: str, path: Path, workers: int, out: Path, *options: str) -> None:
     """Prepare all of it in processes of its own."""
-    code = "from descentlab.cli.main import run; run()"
-    command = [sys.executable, "-c", code, "data", "prepare", str(path), f"--out={out}"]
+    command = [sys.executable, "-c", MEASURED, "data", "prepare", str(path), f"--out={out}"]
     began = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, f"--workers={workers}", *options],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+    done = subprocess.run(
+        [*command, f"--workers={workers}", *options], stdout=subprocess.PIPE, text=True, check=True
     )
-    _, status, used = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - began
-    assert status == 0
+    processor, peak = map(float, done.stdout.splitlines()[-1].split())
     counts = json.loads((out / "manifest.json").read_text())["counts"]
     tokens = counts["train_tokens"] + counts["held_out_tokens"]
-    peak = used.ru_maxrss * (1 if sys.platform == "linux" else 1e-3)
-    show(corpus, str(workers), tokens, seconds, used.ru_utime + used.ru_stime, peak / 1000)
+    show(corpus, str(workers), tokens, seconds, processor, peak)
 
 
 def at_scale(size: int) -> None:
