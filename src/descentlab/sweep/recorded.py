@@ -1,0 +1,170 @@
+"""Sweeps whose runs are over: what a replay needs to know of them.
+
+The runs of a store, and those that were imported from elsewhere, become the same plain
+cells with arrays. Runs belong to one sweep if they differ in nothing but numbers of their
+optimizer; those numbers that vary are its axes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from descentlab.config import canonical_json
+from descentlab.runs.identity import Run
+from descentlab.runs.records import read_records
+from descentlab.runs.store import Store
+from descentlab.sweep.racing.curve import EMPTY, Curve
+from descentlab.sweep.racing.grid import Cell, Kind, Value, no_drop_before
+
+FEWEST = 4
+"""Cells of a sweep; with fewer there is nothing to race."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRun:
+    """One run that is over, as its source tells it."""
+
+    key: str
+    group: str
+    """Equal for runs that may belong to one sweep; people read it."""
+    method: str
+    settings: Mapping[str, Value]
+    """Of the optimizer, without the method."""
+    rest: str = ""
+    """Whatever else must be equal within a sweep."""
+    curve: Curve
+    loss: float
+    """Final held-out loss in nats; infinite if it diverged."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedCell:
+    """A cell of a sweep with its whole curve."""
+
+    cell: Cell
+    curve: Curve
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedSweep:
+    """Cells of one method that were all trained to their end, or until they diverged."""
+
+    name: str
+    axes: Mapping[str, Kind]
+    cells: Sequence[RecordedCell]
+
+    @property
+    def best(self) -> float:
+        """The lowest final loss in nats."""
+        return min(each.loss for each in self.cells)
+
+
+def sweeps_of(runs: Sequence[RecordedRun]) -> list[RecordedSweep]:
+    """Put runs together into sweeps, ordered by name.
+
+    Names among the settings (and "none" where others have a number) split sweeps. Of runs with
+    equal settings the first counts. Sweeps of fewer than four cells are left out, and so are
+    those of which no run came to a finite loss.
+    """
+    groups: dict[tuple[str, str], list[RecordedRun]] = {}
+    for run in runs:
+        names = {key: value for key, value in run.settings.items() if isinstance(value, str)}
+        kept = "".join(f" {key}={value}" for key, value in sorted(names.items()))
+        shape = ",".join(sorted(run.settings))
+        groups.setdefault((f"{run.group}{kept}", f"{run.rest}{shape}"), []).append(run)
+    sweeps = [_sweep(name, members) for (name, _), members in groups.items()]
+    found = [each for each in sweeps if len(each.cells) >= FEWEST and math.isfinite(each.best)]
+    return sorted(found, key=lambda each: each.name)
+
+
+def _sweep(name: str, runs: Sequence[RecordedRun]) -> RecordedSweep:
+    values: dict[str, set[Value]] = {}
+    for run in runs:
+        for key, value in run.settings.items():
+            values.setdefault(key, set()).add(value)
+    axes: dict[str, Kind] = {key: kind_of(key) for key, found in values.items() if len(found) > 1}
+    cells: dict[tuple[Value, ...], RecordedCell] = {}
+    for run in runs:
+        point = {key: run.settings[key] for key in axes}
+        cell = Cell(key=run.key, point=point, no_drop_before=no_drop_before(run.method))
+        recorded = RecordedCell(cell=cell, curve=run.curve, loss=run.loss)
+        cells.setdefault(tuple(point.values()), recorded)
+    return RecordedSweep(name=name, axes=axes, cells=list(cells.values()))
+
+
+def kind_of(setting: str) -> Kind:
+    """What lies along the axis of a number of the optimizer.
+
+    >>> kind_of("lr"), kind_of("beta2"), kind_of("weight_decay")
+    ('rate', 'decay', 'ordered')
+    """
+    if setting == "lr":
+        return "rate"
+    return "decay" if setting.startswith("beta") else "ordered"
+
+
+def recorded_runs(store: Store, warn: Callable[[str], None]) -> list[RecordedRun]:
+    """The runs of a store that have their results; those of different seeds never mix.
+
+    Methods and their settings are taken as they were asked for, so that RMSprop does not become
+    a corner of Adam's grid. Damage to metrics is told, and what is before it is used.
+
+    Raises:
+        CorruptError: for a damaged spec or result.
+    """
+    found = []
+    for run in store.runs():
+        result = store.folder(run.run_id).result()
+        attempt = store.latest_attempt(run.run_id)
+        if result is None or attempt is None:
+            continue
+        records, damaged_at = read_records(attempt.metrics)
+        if damaged_at is not None:
+            warn(f"{attempt.metrics}: damaged from byte {damaged_at}; using what is before it")
+        settings = {
+            name: value if isinstance(value, (int, float)) else canonical_json(value).decode()
+            for name, value in run.settings["optimizer"].items()
+        }
+        method = str(run.settings["optimizer"]["method"])
+        settings.pop("method")
+        seed = run.identity["seed"]
+        loss = result.validation_loss
+        found.append(
+            RecordedRun(
+                key=run.run_id,
+                group=f"{method} seed={seed}" if seed else method,
+                method=method,
+                settings=settings,
+                rest=_rest(run),
+                curve=_curve(records, int(run.identity["training"]["steps"])),
+                loss=math.inf if loss is None else loss,
+            )
+        )
+    return found
+
+
+def _rest(run: Run) -> str:
+    """All that decides a run but its optimizer.
+
+    A floor that is a share of the learning rate varies with it, so it is taken as it was given.
+    """
+    rest = {**run.identity, "data": run.data_sha256, "floor": run.settings.get("schedule")}
+    del rest["optimizer"]
+    rest["schedule"] = {
+        name: value for name, value in run.identity["schedule"].items() if name != "floor_lr"
+    }
+    return canonical_json(rest).decode()
+
+
+def _curve(records: Sequence[Mapping[str, Any]], steps: int) -> Curve:
+    points = [(each["step"] / steps, each["loss"]) for each in records if "loss" in each]
+    if not points:
+        return EMPTY
+    fractions, losses = np.array(points, dtype=np.float64).T
+    return Curve(fractions, losses)
