@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from descentlab.sweep.racing.scheduler import Leg, Report, Scheduler
 AXES: dict[str, Kind] = {"lr": "rate", "beta1": "decay", "beta2": "decay"}
 LRS = (0.5, 1.0, 2.0, 4.0, 8.0)
 BETAS = (0.6, 0.8, 0.9, 0.95, 0.975)
+
+S = TypeVar("S", bound=Scheduler)
 
 Final = Callable[[Mapping[str, float]], float]
 """From a cell's values to its final loss; infinite if it diverges."""
@@ -79,7 +82,7 @@ class ToyRuns:
             return Report(until, Curve(fractions, losses), diverged=True)
         return Report(until, Curve(fractions, losses), loss if until >= 1 else None)
 
-    def race(self, scheduler: Scheduler, *, at_once: int | None = None) -> Scheduler:
+    def race(self, scheduler: S, *, at_once: int | None = None) -> S:
         """Run a scheduler to its end, so many legs at once."""
         while legs := scheduler.ask():
             for leg in legs[:at_once]:
@@ -90,7 +93,7 @@ class ToyRuns:
         return scheduler
 
 
-def told(scheduler: Scheduler, reports: Sequence[tuple[str, Report]]) -> Scheduler:
+def told(scheduler: S, reports: Sequence[tuple[str, Report]]) -> S:
     """A scheduler that is told what is on record."""
     for key, report in reports:
         scheduler.tell(key, report)

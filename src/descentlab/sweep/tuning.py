@@ -90,6 +90,8 @@ class Search:
     axes: Sequence[Axis]
     scores: dict[Point, float] = field(default_factory=dict)
     """Final loss of every trial; infinite where it diverged."""
+    passed_over: set[Point] = field(default_factory=set)
+    """Trials that were not trained to their end, since racing had seen enough of them."""
     extensions: int = 0
 
     def start(self) -> list[Point]:
@@ -101,8 +103,13 @@ class Search:
         self.scores.update(scores)
 
     @property
+    def trials(self) -> set[Point]:
+        """Every point that was tried, to its end or not."""
+        return self.passed_over | self.scores.keys()
+
+    @property
     def best(self) -> Point:
-        """The trial with the lowest score; of equals, the one with the lower values."""
+        """The finished trial with the lowest score; of equals, the one with the lower values."""
         return min(self.scores, key=lambda point: (self.scores[point], point))
 
     @property
@@ -137,12 +144,12 @@ class Search:
         self.extensions += 1
         for axis, up in edges:
             axis.values.insert(len(axis.values) if up else 0, axis.beyond(up=up))
-        return [point for point in self.start() if point not in self.scores]
+        return [point for point in self.start() if point not in self.trials]
 
     def refinement(self, count: int) -> list[Point]:
         """``count`` new points nearest to the best, at half steps of all axes."""
         dimensions = len(self.axes)
-        reach = 1 + math.ceil((count + len(self.scores)) ** (1 / dimensions))
+        reach = 1 + math.ceil((count + len(self.trials)) ** (1 / dimensions))
         steps = sorted(
             itertools.product(range(-reach, reach + 1), repeat=dimensions),
             key=lambda step: (sum(each**2 for each in step), step),
@@ -165,7 +172,7 @@ class Search:
                 axis.close(one, other)
                 for axis, one, other in zip(self.axes, point, known, strict=True)
             )
-            for known in self.scores
+            for known in self.trials
         )
 
 
@@ -189,5 +196,5 @@ def rounded(value: float) -> float:
 
 def shortfalls(searches: Sequence[Search]) -> list[int]:
     """How many trials each search is behind the one that had most."""
-    most = max(len(search.scores) for search in searches)
-    return [most - len(search.scores) for search in searches]
+    most = max(len(search.trials) for search in searches)
+    return [most - len(search.trials) for search in searches]

@@ -89,6 +89,7 @@ class Racing(Waves):
         self.rules = rules or Rules()
         check_rungs(self.rules.first, self.rules.eta)
         self._compared: dict[float, list[str]] = {}
+        self._finalists: set[str] = set()
         super().__init__(cells, axes, seed=seed, budget=budget)
 
     def enter(self, cells: Sequence[Cell]) -> None:
@@ -116,10 +117,13 @@ class Racing(Waves):
             alive = self._halved(alive, fraction)
             if fraction >= self.rules.across:
                 alive = self._filtered(alive, fraction)
-        finalists = self._finalists(alive, fractions[-1])
-        self._wave(finalists, 1.0)
+        finalists = self._ranked(alive, fractions[-1])
+        self._finish(finalists)
         yield
         yield from self._polls()
+
+    def _finish(self, keys: list[str]) -> None:
+        self._finalists.update(self._wave(keys, 1.0))
 
     def _spared(self, key: str, fraction: float) -> bool:
         return fraction < self.grid.cells[key].no_drop_before
@@ -195,7 +199,7 @@ class Racing(Waves):
             return self.rules.behind_higher
         return self.rules.behind_lower * (1 - fraction)
 
-    def _finalists(self, alive: list[str], fraction: float) -> list[str]:
+    def _ranked(self, alive: list[str], fraction: float) -> list[str]:
         """The best of each learning rate, then the second of each, and so on."""
         score = {key: self._score(key, fraction) for key in alive}
         groups = [sorted(group, key=lambda key: score[key]) for group in self.grid.alike(alive)]
@@ -211,17 +215,21 @@ class Racing(Waves):
     def _polls(self) -> Iterator[None]:
         """Look around the best cell until none of its neighbours is better."""
         centre = None
-        while self.rules.polled and (best := self.best()) is not None and best != centre:
+        while self.rules.polled:
+            best = self.best(self._finalists)
+            if best is None or best == centre:
+                return
             centre = best
-            near = [key for key in self.grid.neighbours(best) if self._open(key)]
+            near = [
+                key
+                for key in self.grid.neighbours(best)
+                if key not in self._finalists and key not in self._dropped
+            ]
             fraction = max([self.rules.poll, *(self._drop_from(key) for key in near)])
             near = self._wave(near, fraction)
             yield
-            self._wave(self._promising(self._sound(near, fraction), best, fraction), 1.0)
+            self._finish(self._promising(self._sound(near, fraction), best, fraction))
             yield
-
-    def _open(self, key: str) -> bool:
-        return not self._whole(key) and key not in self._dropped
 
     def _drop_from(self, key: str) -> float:
         return self.grid.cells[key].no_drop_before

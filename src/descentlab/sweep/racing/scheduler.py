@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 import msgspec
@@ -217,7 +217,7 @@ class Scheduler(ABC):
     def _committed(self) -> float:
         """What is paid, and what was asked for."""
         keys = {*self._reports, *self._wanted}
-        return sum(
+        return math.fsum(
             max(self.reached(key), self._wanted.get(key, 0.0)) * self._budget(key) for key in keys
         )
 
@@ -251,12 +251,21 @@ class Scheduler(ABC):
     @property
     def cost(self) -> float:
         """Share of the whole grid's price that was spent so far."""
-        spent = sum(report.fraction * self._budget(key) for key, report in self._reports.items())
+        spent = math.fsum(
+            report.fraction * self._budget(key) for key, report in self._reports.items()
+        )
         return spent / self.grid.price
 
-    def best(self) -> str | None:
-        """The cell with the lowest final loss so far; of equals, the first of the grid."""
-        whole = [key for key in self.grid.cells if math.isfinite(self.final(key))]
+    def best(self, among: Iterable[str] | None = None) -> str | None:
+        """The cell with the lowest final loss so far; of equals, the first of the grid.
+
+        Args:
+            among: which to look at; all of the grid if left out.
+        """
+        looked_at = self.grid.cells if among is None else set(among)
+        whole = [
+            key for key in self.grid.cells if key in looked_at and math.isfinite(self.final(key))
+        ]
         return min(whole, key=self.final) if whole else None
 
     def result(self, *, seed_sd: float = SEED_SD) -> Outcome:

@@ -12,7 +12,8 @@ class Waves(Scheduler):
     """A scheduler whose course is written down as one generator.
 
     What it decides depends on the reports of a wave, and not on their order, nor on how much
-    further some cells had come. So a restart may tell what the store holds in any order.
+    further some cells had come, unless they have diverged since. So a restart may tell of each
+    cell only where it stands, in any order.
     """
 
     def _begin(self) -> None:
