@@ -43,6 +43,7 @@ NAMES = {
     ("builtins", "slice"): "slice",
     ("__builtin__", "slice"): "slice",
     ("_codecs", "encode"): "bytes",
+    ("__builtin__", "bytes"): "bytes",
 }
 """The globals in pickles of DataFrames, from pandas 1.3 and numpy 1.19 on."""
 
@@ -230,9 +231,9 @@ def _dtype(value: Value) -> np.dtype[Any]:
 
 
 def _bytes(value: Value) -> bytes:
-    """Bytes, which protocol 2 writes as text in Latin-1."""
-    if isinstance(value, Call) and value.name == "bytes" and len(value.arguments) == 2:
-        text, encoding = value.arguments
+    """Bytes, which protocol 2 writes as text in Latin-1, or as a call without arguments."""
+    if isinstance(value, Call) and value.name == "bytes" and len(value.arguments) in (0, 2):
+        text, encoding = value.arguments or ("", "latin1")
         if value.state is None and isinstance(text, str) and encoding == "latin1":
             try:
                 return text.encode("latin-1")
