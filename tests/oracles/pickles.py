@@ -218,9 +218,9 @@ def tangles() -> dict[str, bytes]:
 
 
 def mutant(raw: bytes, random: np.random.Generator, boundaries: list[int]) -> bytes:
-    """Damage a pickle in one to four ways; half of them where an instruction begins."""
+    """Damage a pickle in one to three ways; half of them where an instruction begins."""
     content = bytearray(raw)
-    for _ in range(int(random.integers(1, 5))):
+    for _ in range(int(random.integers(1, 4))):
         if len(content) < 4:
             break
         at = int(random.integers(len(content)))
