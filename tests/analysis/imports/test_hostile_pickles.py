@@ -1,0 +1,149 @@
+"""Pickles that would run, rewrite, exhaust or confuse are refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from oracles.pickles import bombs, frame, hostile
+
+from descentlab.analysis.imports import limited_process
+from descentlab.analysis.imports.gate import read_table
+from descentlab.analysis.imports.limited_process import answer, read_pickle
+from descentlab.errors import DataError
+
+NAMES = sorted(hostile(Path("marker")))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_is_refused(name, tmp_path):
+    marker = tmp_path / "marker"
+    found = answer(hostile(marker)[name], read_pickle)
+    assert found.table is None
+    assert found.refused
+    assert "\n" not in found.refused
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "name", [f"runs a command, protocol {protocol}" for protocol in range(6)] + ["evaluates",
+    "runs a command in a cell", "evaluates in a cell", "instantiates", "makes an object"]
+)  # fmt: skip
+def test_they_are_hostile_indeed(name, tmp_path):
+    marker = tmp_path / "marker"
+    try:
+        pickle.loads(hostile(marker)[name])
+    except Exception as error:  # it comes after the harm
+        print(error)
+    assert marker.exists()
+
+
+def test_the_gate_tells_the_file_and_the_reason(tmp_path):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(hostile(tmp_path / "marker")["runs a command, protocol 4"])
+    with pytest.raises(DataError) as caught:
+        read_table(path, "pickle")
+    assert str(caught.value) == (
+        f"{path}: not imported: it names 'posix.system', which no table of numbers needs"
+    )
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "marker").exists()
+
+
+MEASURED = """
+import json, resource, sys
+from pathlib import Path
+from descentlab.analysis.imports.gate import read_table
+from descentlab.errors import DataError
+refused = 0
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    try:
+        read_table(path, "pickle")
+    except DataError:
+        refused += 1
+whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+peaks = [resource.getrusage(each).ru_maxrss for each in whose]
+print(json.dumps([refused, *peaks]))
+"""
+
+
+def test_bombs_take_little_memory(tmp_path):
+    chosen = {name: raw for name, raw in bombs().items() if len(raw) > 10_000}
+    for number, raw in enumerate(chosen.values()):
+        (tmp_path / f"{number}.pkl").write_bytes(raw)
+    command = [sys.executable, "-c", MEASURED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    refused, parent, child = json.loads(done.stdout)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    print(f"parent {parent * unit:,} bytes, reader {child * unit:,} bytes at most")
+    assert refused == len(chosen) > 3
+    assert max(parent, child) * unit < 256 * 2**20
+
+
+def limited(code: str) -> int:
+    """The exit code of a process that limits itself and then does something else."""
+    setup = "import os, socket, descentlab.analysis.imports.limited_process as limited; "
+    setup += "limited.SECONDS = 1; limited.limit()\n"
+    return subprocess.run(
+        [sys.executable, "-c", setup + code], stderr=subprocess.DEVNULL
+    ).returncode
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('/etc/hostname')",
+        "import wave",
+        "eval('1')",
+        "os.system('true')",
+        "os.listdir('/')",
+        "socket.socket()",
+        "os.posix_spawn('/bin/true', ['true'], {})",
+    ],
+)
+def test_a_reader_that_tries_something_else_ends_at_once(code):
+    assert limited(code + "\nos._exit(0)") == limited_process.ATTEMPTED
+
+
+def test_a_reader_has_limits_of_memory_and_time():
+    assert limited("os._exit(0)") == 0
+    taken = "try:\n    bytearray(limited.MEMORY + 2**22)\nexcept MemoryError:\n    os._exit(5)\n"
+    assert limited(taken) == (0 if sys.platform == "darwin" else 5)
+    assert limited("while True: pass") in (-24, -9)  # SIGXCPU, or SIGKILL at the hard limit
+
+
+def test_the_reader_gets_nothing_of_the_environment(tmp_path, monkeypatch):
+    from descentlab.analysis.imports.gate import _environment
+
+    monkeypatch.setenv("WANDB_API_KEY", "secret")
+    assert "secret" not in _environment().values()
+    path = tmp_path / "a.pkl"
+    path.write_bytes(pickle.dumps(frame(2), 4))
+    assert read_table(path, "pickle").table.rows == 2
+
+
+def test_a_reader_that_ends_without_an_answer_is_a_sentence(tmp_path, monkeypatch):
+    from descentlab.analysis.imports import gate
+
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match="ended with code"):
+        read_table(path, "nonsense")  # pyright: ignore[reportArgumentType] as a bug would
+    monkeypatch.setattr(gate, "WALL_SECONDS", 0.0)
+    with pytest.raises(DataError, match="takes more than 5 s to read"):
+        read_table(path, "pickle")
+
+
+def test_files_that_are_none(tmp_path):
+    for path in (tmp_path / "missing.pkl", tmp_path, Path("/dev/zero")):
+        with pytest.raises(DataError, match="is no file"):
+            read_table(path, "pickle")
+    huge = tmp_path / "huge.pkl"
+    with huge.open("wb") as file:
+        file.truncate(limited_process.LARGEST_FILE + 1)
+    with pytest.raises(DataError, match="larger than 32 MiB"):
+        read_table(huge, "pickle")
