@@ -8,6 +8,7 @@ optimizer; those numbers that vary are its axes.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from descentlab.config import canonical_json
 from descentlab.runs.identity import Run
+from descentlab.runs.imported import load_imported
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
 from descentlab.sweep.racing.curve import EMPTY, Curve
@@ -72,15 +74,22 @@ def sweeps_of(runs: Sequence[RecordedRun]) -> list[RecordedSweep]:
     equal settings the first counts. Sweeps of fewer than four cells are left out, and so are
     those of which no run came to a finite loss.
     """
-    groups: dict[tuple[str, str], list[RecordedRun]] = {}
+    groups: dict[tuple[str, ...], list[RecordedRun]] = {}
     for run in runs:
-        names = {key: value for key, value in run.settings.items() if isinstance(value, str)}
-        kept = "".join(f" {key}={value}" for key, value in sorted(names.items()))
+        names = [f"{key}={value}" for key, value in sorted(run.settings.items()) if _is_name(value)]
         shape = ",".join(sorted(run.settings))
-        groups.setdefault((f"{run.group}{kept}", f"{run.rest}{shape}"), []).append(run)
-    sweeps = [_sweep(name, members) for (name, _), members in groups.items()]
+        groups.setdefault((run.group, " ".join(names), shape, run.rest), []).append(run)
+    times = Counter(group for group, *_ in groups)
+    sweeps = [
+        _sweep(f"{group} {names}".strip() if times[group] > 1 else group, members)
+        for (group, names, *_), members in groups.items()
+    ]
     found = [each for each in sweeps if len(each.cells) >= FEWEST and math.isfinite(each.best)]
     return sorted(found, key=lambda each: each.name)
+
+
+def _is_name(value: Value) -> bool:
+    return isinstance(value, str)
 
 
 def _sweep(name: str, runs: Sequence[RecordedRun]) -> RecordedSweep:
@@ -144,6 +153,34 @@ def recorded_runs(store: Store, warn: Callable[[str], None]) -> list[RecordedRun
                 rest=_rest(run),
                 curve=_curve(records, int(run.identity["training"]["steps"])),
                 loss=math.inf if loss is None else loss,
+            )
+        )
+    return found
+
+
+def imported_runs(store: Store) -> list[RecordedRun]:
+    """The runs that were imported into a store, but for later rows with equal settings.
+
+    Raises:
+        CorruptError: if an imported file has changed since.
+    """
+    found = []
+    for run in load_imported(store):
+        known = run.final_perplexity
+        if run.duplicate_of is not None or not (run.diverged or (known and known > 0)):
+            continue
+        rest = [run.batch_size, run.sequence_length, run.steps, run.dataset, run.model, run.seed]
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            losses = np.log(run.curve)
+        found.append(
+            RecordedRun(
+                key=f"{run.sweep} {run.row}",
+                group=f"{run.sweep} {run.label}",
+                method=run.label,
+                settings=run.settings,
+                rest=str(rest),
+                curve=Curve(run.fractions, losses),
+                loss=math.inf if run.diverged or known is None else math.log(known),
             )
         )
     return found

@@ -16,7 +16,9 @@ import numpy as np
 
 from descentlab.errors import ConfigError
 from descentlab.seeding import derived_seed
+from descentlab.sweep.racing.choice import scheduler_named
 from descentlab.sweep.racing.curve import Curve
+from descentlab.sweep.racing.full_grid import FullGrid
 from descentlab.sweep.racing.grid import Cell, Kind
 from descentlab.sweep.racing.racing import Racing, Rules
 from descentlab.sweep.racing.scheduler import Report, Scheduler
@@ -27,6 +29,10 @@ SEEN = 0.7
 
 Make = Callable[[Sequence[Cell], Mapping[str, Kind], int], Scheduler]
 """Makes a scheduler from cells, axes and a seed."""
+
+
+CANDIDATES = (Rules(), Rules(first=0.03))
+"""Rules that leaving one sweep out chooses from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +169,36 @@ def score(
 def racing_by(rules: Rules) -> Make:
     """Racing under some rules, for ``score``."""
     return lambda cells, axes, seed: Racing(cells, axes, seed=seed, rules=rules)
+
+
+def at_equal_cost(
+    sweep: RecordedSweep, names: Sequence[str], seeds: Sequence[int], *, subgrids: bool = False
+) -> dict[str, Score]:
+    """Replay a sweep under several schedulers, by name.
+
+    Racing goes first, and what it spends on average is the budget of all others but the full
+    grid.
+    """
+    raced = score(sweep, racing_by(Rules()), seeds, subgrids=subgrids)
+    found = {}
+    for name in names:
+        if name == Racing.name:
+            found[name] = raced
+            continue
+        kind = scheduler_named(name)
+        budget = 1.0 if name == FullGrid.name else min(1.0, raced.cost)
+
+        def make(
+            cells: Sequence[Cell],
+            axes: Mapping[str, Kind],
+            seed: int,
+            kind: type[Scheduler] = kind,
+            budget: float = budget,
+        ) -> Scheduler:
+            return kind(cells, axes, seed=seed, budget=budget)
+
+        found[name] = score(sweep, make, seeds, subgrids=subgrids)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

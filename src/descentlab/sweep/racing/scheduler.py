@@ -123,6 +123,8 @@ class Scheduler(ABC):
         self._reports: dict[str, Report] = {}
         self._wanted: dict[str, float] = {}
         self._dropped: set[str] = set()
+        self._shares: dict[str, float] = {}
+        self._committed = 0.0
         self._begin()
 
     def ask(self) -> list[Leg]:
@@ -144,9 +146,11 @@ class Scheduler(ABC):
         if before is not None and (before.fraction > report.fraction or self._whole(key)):
             return  # an old report that came late
         self._reports[key] = report
+        self._commit(key)
         until = self._wanted.get(key)
         if until is None or self._whole(key) or report.fraction >= until - ROUNDING:
             asked = self._wanted.pop(key, None) is not None
+            self._commit(key)
             if report.diverged and key not in self._dropped:
                 self._decide(key, report.fraction, "dropped", "diverged")
             if asked:
@@ -179,10 +183,11 @@ class Scheduler(ABC):
         assert key not in self._dropped, key
         if self.reached(key) >= until - ROUNDING:
             return True
-        extra = (until - max(self.reached(key), self._wanted.get(key, 0.0))) * self._budget(key)
-        if self._committed() + extra > self.budget * self.grid.price * (1 + ROUNDING):
+        extra = (until - self._shares.get(key, 0.0)) * self._budget(key)
+        if self._committed + extra > self.budget * self.grid.price * (1 + ROUNDING):
             return False
         self._wanted[key] = until
+        self._commit(key)
         return True
 
     def _decide(
@@ -214,12 +219,11 @@ class Scheduler(ABC):
     def _budget(self, key: str) -> float:
         return self.grid.cells[key].budget
 
-    def _committed(self) -> float:
-        """What is paid, and what was asked for."""
-        keys = {*self._reports, *self._wanted}
-        return math.fsum(
-            max(self.reached(key), self._wanted.get(key, 0.0)) * self._budget(key) for key in keys
-        )
+    def _commit(self, key: str) -> None:
+        """Keep count of what is paid and what was asked for."""
+        share = max(self.reached(key), self._wanted.get(key, 0.0))
+        self._committed += (share - self._shares.get(key, 0.0)) * self._budget(key)
+        self._shares[key] = share
 
     def reached(self, key: str) -> float:
         """The share of its budget that a cell has been trained for."""
