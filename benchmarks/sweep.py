@@ -1,12 +1,13 @@
 """What a sweep's machinery costs: many small runs on all cores against one core's speed.
 
-    python benchmarks/sweep.py [--runs 100] [--steps 160] [--rounds 3]
+    python benchmarks/sweep.py [--runs 100] [--steps 160] [--rounds 5]
 
-In each round the same runs are trained twice, in stores of their own: by one process that
-does nothing but train, one run after another, on one core; and as a sweep, by one worker per
-core. The figure is the sweep's tokens per second over those of one core times the number of
-cores: 1 if claims, processes, records and driver cost nothing and the cores do not disturb
-each other.
+The runs are split over rounds. In each round its runs are trained as a sweep, by one worker per
+core; as many of them as one core does in that time by one process that does nothing but train; and
+all of them by one such process per core, side by side. The figure is the sweep's tokens per second over
+those of one core times the number of cores: 1 if claims, processes, records and driver cost
+nothing and the cores do not disturb each other. What the cores cost each other is seen in the
+processes side by side.
 """
 
 from __future__ import annotations
@@ -57,15 +58,23 @@ def one_after_another(runs: list[Run]) -> float:
         return time.perf_counter() - began
 
 
-def alone(runs: list[Run]) -> float:
-    """The same in a process of its own."""
-    child = subprocess.run(
-        [sys.executable, __file__, "--alone"],
-        input=msgspec.json.encode(runs),
-        capture_output=True,
-        check=True,
-    )
-    return float(child.stdout)
+def side_by_side(parts: list[list[Run]]) -> float:
+    """Seconds in which processes of their own train a part each."""
+    children = []
+    for _ in parts:
+        command = [sys.executable, __file__, "--alone"]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        children.append(child)
+    for child, runs in zip(children, parts, strict=True):
+        assert child.stdin is not None
+        child.stdin.write(msgspec.json.encode(runs))
+        child.stdin.close()
+    seconds = []
+    for child in children:
+        assert child.stdout is not None
+        seconds.append(float(child.stdout.read()))
+        assert child.wait() == 0
+    return max(seconds)
 
 
 def swept(runs: list[Run], executor: Executor) -> float:
@@ -89,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--steps", type=int, default=160)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
@@ -102,15 +111,19 @@ def main() -> None:
     executor = LocalExecutor(cores, preload=PRELOAD)
     swept(runs[:cores], executor)  # the workers' server imports torch, the kernels are compiled
     shares = []
+    each = options.runs // options.rounds // cores * cores
     for number in range(options.rounds):
-        # One core trains a part of the runs, so that both take about as long.
-        part = max(1, len(runs) // cores)
-        single = alone(runs[:part]) / part
-        whole = swept(runs, executor) / len(runs)
-        shares.append(single / (cores * whole))
+        mine = runs[number * each : (number + 1) * each]
+        parts = [mine[core::cores] for core in range(cores)]
+        single = side_by_side(parts[:1]) / len(parts[0])
+        beside = side_by_side(parts) / len(parts[0])
+        whole = swept(mine, executor) / len(parts[0])
+        shares.append(single / whole)
         print(
-            f"round {number + 1}: {single:.2f} s a run on one core, {whole:.2f} s a run in a sweep "
-            f"on {cores}: {shares[-1]:.3f} of {cores} times one core's speed"
+            f"round {number + 1}: {single:.2f} s a run on one core, {beside:.2f} s side by side "
+            f"({single / beside:.3f}), {whole:.2f} s in a sweep: {shares[-1]:.3f} of {cores} times "
+            "one core's speed",
+            flush=True,
         )
     low, high = min(shares), max(shares)
     print(f"median {statistics.median(shares):.3f} [{low:.3f}, {high:.3f}]")
