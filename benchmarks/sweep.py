@@ -4,10 +4,10 @@
 
 The runs are split over rounds. In each round its runs are trained as a sweep, by one worker per
 core; as many of them as one core does in that time by one process that does nothing but train; and
-all of them by one such process per core, side by side. The figure is the sweep's tokens per second over
-those of one core times the number of cores: 1 if claims, processes, records and driver cost
-nothing and the cores do not disturb each other. What the cores cost each other is seen in the
-processes side by side.
+all of them by one such process per core, side by side. The figure is the sweep's tokens per
+second over those of one core times the number of cores: 1 if claims, processes, records and driver
+cost nothing and the cores do not disturb each other. What the cores cost each other is seen in
+the processes side by side.
 """
 
 from __future__ import annotations
