@@ -1,19 +1,17 @@
 """What a sweep's machinery costs: many small runs on all cores against one core's speed.
 
-    python benchmarks/sweep.py [--runs 100] [--steps 160] [--rounds 5]
+    python benchmarks/sweep.py [--runs 100] [--steps 160] [--side-by-side]
 
-The runs are split over rounds. In each round its runs are trained as a sweep, by one worker per
-core; as many of them as one core does in that time by one process that does nothing but train; and
-all of them by one such process per core, side by side. The figure is the sweep's tokens per
-second over those of one core times the number of cores: 1 if claims, processes, records and driver
-cost nothing and the cores do not disturb each other. What the cores cost each other is seen in
-the processes side by side.
+The same runs are trained as a sweep, by one worker per core, and some of them before and after
+that by one process that does nothing but train. The figure is the sweep's tokens per second over
+those of one core times the number of cores: 1 if claims, processes, records and driver cost
+nothing and the cores do not disturb each other. ``--side-by-side`` shows what the cores cost each
+other: one such process per core at the same time.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -98,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--steps", type=int, default=160)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--side-by-side", action="store_true")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
@@ -110,23 +108,18 @@ def main() -> None:
     cores = usable_cores()
     executor = LocalExecutor(cores, preload=PRELOAD)
     swept(runs[:cores], executor)  # the workers' server imports torch, the kernels are compiled
-    shares = []
-    each = options.runs // options.rounds // cores * cores
-    for number in range(options.rounds):
-        mine = runs[number * each : (number + 1) * each]
-        parts = [mine[core::cores] for core in range(cores)]
-        single = side_by_side(parts[:1]) / len(parts[0])
+    parts = [runs[core::cores] for core in range(cores)]
+    half = len(parts[0]) // 2
+    single = side_by_side([parts[0][:half]])
+    whole = swept(runs, executor) / len(parts[0])
+    single = (single + side_by_side([parts[0][half:]])) / len(parts[0])
+    print(
+        f"{single:.2f} s a run on one core, {whole:.2f} s in a sweep of {len(runs)} on {cores}: "
+        f"{single / whole:.3f} of {cores} times one core's speed"
+    )
+    if options.side_by_side:
         beside = side_by_side(parts) / len(parts[0])
-        whole = swept(mine, executor) / len(parts[0])
-        shares.append(single / whole)
-        print(
-            f"round {number + 1}: {single:.2f} s a run on one core, {beside:.2f} s side by side "
-            f"({single / beside:.3f}), {whole:.2f} s in a sweep: {shares[-1]:.3f} of {cores} times "
-            "one core's speed",
-            flush=True,
-        )
-    low, high = min(shares), max(shares)
-    print(f"median {statistics.median(shares):.3f} [{low:.3f}, {high:.3f}]")
+        print(f"{beside:.2f} s side by side: {single / beside:.3f}")
 
 
 if __name__ == "__main__":
