@@ -161,6 +161,18 @@ def newest(run_folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint | N
     return None
 
 
+def saved(run_folder: RunFolder) -> tuple[Attempt, int] | None:
+    """The attempt that a run would go on from and the step after which it was saved.
+
+    Nothing is read or checked, so it is quick, and no promise.
+    """
+    for generation in range(run_folder.generations(), 0, -1):
+        attempt = run_folder.attempt(generation)
+        if found := stored(attempt):
+            return attempt, int(found[0].name.removeprefix("step-"))
+    return None
+
+
 def verified(path: Path, attempt: Attempt) -> Manifest:
     """Check every byte of a checkpoint, and of the records that belong to it.
 

@@ -20,7 +20,7 @@ from descentlab.runs.identity import Run
 from descentlab.runs.imported import load_imported
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
-from descentlab.sweep.racing.curve import EMPTY, Curve
+from descentlab.sweep.racing.curve import Curve, curve_of
 from descentlab.sweep.racing.grid import Cell, Kind, Value, no_drop_before
 
 FEWEST = 4
@@ -151,7 +151,7 @@ def recorded_runs(store: Store, warn: Callable[[str], None]) -> list[RecordedRun
                 method=method,
                 settings=settings,
                 rest=_rest(run),
-                curve=_curve(records, int(run.identity["training"]["steps"])),
+                curve=curve_of(records, int(run.identity["training"]["steps"])),
                 loss=math.inf if loss is None else loss,
             )
         )
@@ -197,11 +197,3 @@ def _rest(run: Run) -> str:
         name: value for name, value in run.identity["schedule"].items() if name != "floor_lr"
     }
     return canonical_json(rest).decode()
-
-
-def _curve(records: Sequence[Mapping[str, Any]], steps: int) -> Curve:
-    points = [(each["step"] / steps, each["loss"]) for each in records if "loss" in each]
-    if not points:
-        return EMPTY
-    fractions, losses = np.array(points, dtype=np.float64).T
-    return Curve(fractions, losses)

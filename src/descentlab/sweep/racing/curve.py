@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,3 +46,17 @@ class Curve:
 
 
 EMPTY = Curve(np.empty(0), np.empty(0))
+
+
+def curve_of(records: Sequence[Mapping[str, Any]], steps: int) -> Curve:
+    """The curve in a run's records, those of steps among them.
+
+    Args:
+        records: of ``metrics.jsonl``.
+        steps: of a whole run.
+    """
+    points = [(each["step"] / steps, each["loss"]) for each in records if "loss" in each]
+    if not points:
+        return EMPTY
+    fractions, losses = np.array(points, dtype=np.float64).T
+    return Curve(fractions, losses)

@@ -1,0 +1,115 @@
+"""Races that are run: what schedulers ask becomes steps of runs, and their records the reports.
+
+All that is known of a run is read from the store. So a race goes on where it was left, by
+whoever left it, and runs that were trained before cost nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from descentlab.runs.checkpoints import saved
+from descentlab.runs.identity import Run
+from descentlab.runs.records import read_records
+from descentlab.runs.store import Attempt, Store
+from descentlab.sweep.agenda import Agenda
+from descentlab.sweep.racing.curve import Curve, curve_of
+from descentlab.sweep.racing.scheduler import ROUNDING, Report
+
+
+class Racers(Protocol):
+    """A scheduler, or several, whose cells are called by the ids of their runs."""
+
+    def ask(self) -> Iterable[tuple[str, float]]:
+        """What to train, and until which share of its budget."""
+        ...
+
+    def tell(self, key: str, report: Report) -> None:
+        """Take in how a run stands."""
+        ...
+
+
+class Race(Agenda):
+    """What schedulers want of runs.
+
+    Args:
+        racers: schedulers; two may ask for the same run.
+        runs: by id, all that may be asked for; they are looked up when they are.
+        store: where they are registered and trained.
+    """
+
+    def __init__(self, racers: Sequence[Racers], runs: Mapping[str, Run], store: Store) -> None:
+        self._racers = racers
+        self._runs = runs
+        self._store = store
+        self._standings: dict[str, Report] = {}
+        self._given_up: set[str] = set()
+
+    def wanted(self) -> Mapping[str, int | None]:
+        while self._tell_what_is_known():
+            pass
+        wanted: dict[str, int | None] = {}
+        for racers in self._racers:
+            for run_id, until in racers.ask():
+                step = self._step(run_id, until)
+                before = wanted.setdefault(run_id, step)
+                if before is not None and (step is None or step > before):
+                    wanted[run_id] = step
+        return wanted
+
+    def ended(self, run_id: str) -> None:
+        self._standings.pop(run_id, None)
+
+    def give_up(self, run_id: str) -> None:
+        """Let the race go on without a run that failed; nothing is won with it."""
+        self._given_up.add(run_id)
+        self.ended(run_id)
+
+    def _tell_what_is_known(self) -> bool:
+        told = False
+        for racers in self._racers:
+            for run_id, until in list(racers.ask()):
+                report = self._standing(run_id)
+                whole = report.loss is not None or report.diverged
+                if whole or report.fraction >= self._share(run_id, until) - ROUNDING:
+                    racers.tell(run_id, report._replace(fraction=max(report.fraction, until)))
+                    told = True
+        return told
+
+    def _step(self, run_id: str, until: float) -> int | None:
+        """The step that ends a leg; None for a run's end."""
+        steps = self._steps(run_id)
+        step = math.ceil(until * steps - ROUNDING)
+        return step if step < steps else None
+
+    def _share(self, run_id: str, until: float) -> float:
+        step = self._step(run_id, until)
+        return 1.0 if step is None else step / self._steps(run_id)
+
+    def _steps(self, run_id: str) -> int:
+        return int(self._runs[run_id].settings["training"]["steps"])
+
+    def _standing(self, run_id: str) -> Report:
+        if run_id not in self._standings:
+            self._standings[run_id] = self._read(run_id)
+        return self._standings[run_id]
+
+    def _read(self, run_id: str) -> Report:
+        """How a run stands by its records."""
+        folder, steps = self._store.folder(run_id), self._steps(run_id)
+        given_up = run_id in self._given_up
+        if (result := folder.result()) is not None:
+            curve = _curve(folder.attempt(result.generation), result.steps, steps)
+            diverged = result.outcome == "diverged"
+            return Report(1.0, curve, result.validation_loss, diverged=diverged)
+        if (found := saved(folder)) is None:
+            return Report(0.0, diverged=given_up)
+        attempt, step = found
+        return Report(step / steps, _curve(attempt, step, steps), diverged=given_up)
+
+
+def _curve(attempt: Attempt, step: int, steps: int) -> Curve:
+    records = read_records(attempt.metrics).records
+    return curve_of([each for each in records if each["step"] <= step], steps)
