@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
+import torch
 
 from descentlab.data.prepare import PreparedData, prepare, reopen
 from descentlab.errors import (
@@ -19,30 +20,34 @@ from descentlab.errors import (
     StorageError,
 )
 from descentlab.runs.checkpoints import discard_all
+from descentlab.runs.heartbeats import Heart
 from descentlab.runs.identity import Run
 from descentlab.runs.records import Value
 from descentlab.runs.store import Attempt, Result, Store
 from descentlab.train.environment import environment, set_up_process
 from descentlab.train.loop import Observer, Outcome, Training, train
 from descentlab.train.recorder import Recorder
-from descentlab.train.resuming import Saver, beginning
+from descentlab.train.resuming import Saver, beginning, taken_over
 from descentlab.train.signals import Stop, stop_between_steps
 from descentlab.train.spec import RunSpec, run_spec
+from descentlab.train.watchdog import heart_of
 from descentlab.train.world import ALONE, World
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with the step, the number of steps, and the loss."""
 
 
-def work(store_root: str, run_json: str) -> None:
+def work(store_root: str, run_json: str, job: str = "") -> None:
     """Train a registered run, given as JSON, as a process of its own.
+
+    ``job`` is what the driver calls it, for the claim.
 
     Ends the process with an exit code of the program's if that fails; the reason and
     the traceback are in the attempt's folder then.
     """
     try:
         run = msgspec.json.decode(run_json, type=Run)
-        train_in_store(Store(Path(store_root)), run)
+        train_in_store(Store(Path(store_root)), run, job=job)
     except DescentError as error:
         raise SystemExit(error.exit_code) from error
     except Exception as error:
@@ -55,6 +60,7 @@ def train_in_store(
     progress: Progress = lambda step, steps, loss: None,
     warn: Callable[[str], None] = lambda line: None,
     here: World = ALONE,
+    job: str = "",
 ) -> Result:
     """Train a registered run unless it has a result, and return the result.
 
@@ -68,24 +74,32 @@ def train_in_store(
         progress: told every step.
         warn: told in one line what went not as planned.
         here: this process among those that train the run together; the first one writes.
+        job: what the driver that started this process calls it.
 
     Raises:
-        BusyError: if another process has the run.
+        BusyError: if another process has the run, or has taken it over.
         Interrupted: if a signal stopped it; its state is saved.
         DescentError: for anything else that the user can act on.
     """
     folder = store.folder(run.run_id)
     if (result := here.by_first(folder.result)) is not None:
         return result
-    attempt = here.by_first(lambda: store.claim(run.run_id))
+    attempt = here.by_first(lambda: store.claim(run.run_id, job=job))
     try:
         folder.run()  # refuses a damaged spec
         spec = run_spec(run.settings, where=f"run {run.run_id}")
         here.check(spec)
         set_up_process(spec)
         known = environment(spec, here.size)
-        here.by_first(lambda: attempt.begin(known))
-        stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn, here)
+        heart = heart_of(store, attempt, spec)
+        with ExitStack() as alive:
+
+            def begin() -> None:
+                alive.enter_context(heart)
+                attempt.begin(known)
+
+            here.by_first(begin)
+            stop = _train(spec, tokens_of(run, spec), store, attempt, heart, progress, warn, here)
     except (Interrupted, KeyboardInterrupt) as interruption:
         if here.first:
             with suppress(StorageError):  # the state is saved, and that it ended can be seen
@@ -109,7 +123,12 @@ def _put_on_record(error: Exception, attempt: Attempt, here: World) -> None:
     where = f"process {here.rank} of {here.size}: " if here.size > 1 else ""
     with suppress(StorageError):  # the first error is the one to show
         if attempt.ending() is None:
-            attempt.end("failed", where + _reason(error), log=traceback.format_exc())
+            attempt.end(
+                "failed",
+                where + _reason(error),
+                log=traceback.format_exc(),
+                passing=isinstance(error, StorageError) or _out_of_memory(error),
+            )
 
 
 def tokens_of(run: Run, spec: RunSpec) -> PreparedData:
@@ -127,9 +146,16 @@ def tokens_of(run: Run, spec: RunSpec) -> PreparedData:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError):
+    if _out_of_memory(error):
         return "out of memory"
     return str(error) if isinstance(error, DescentError) else f"{type(error).__name__}: {error}"
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether Python or torch was refused memory; torch's CPU allocator has no type for it."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _train(
@@ -137,6 +163,7 @@ def _train(
     data: PreparedData,
     store: Store,
     attempt: Attempt,
+    heart: Heart,
     progress: Progress,
     warn: Callable[[str], None],
     here: World,
@@ -153,24 +180,16 @@ def _train(
             if "loss" in record:
                 progress(int(record["step"]), steps, float(record["loss"]))
 
-        def boundary(training: Training) -> None:
-            # All processes stop and save at the same step, whichever was told to.
-            number, due = here.largest(stop.received or 0, int(saver.due(training)))
-            if number or due:
-                saver.save(training)
-                (number,) = here.largest(stop.received or number)  # it may have come meanwhile
-            if number:
-                stop.received = number
-                raise stop.stopped(
-                    f"stopped after step {training.step} of {steps}, state saved; the same "
-                    "command goes on from there"
-                )
+        def timing(record: Mapping[str, Value]) -> None:
+            heart.at(int(record["step"]), slow=True)  # an evaluation may follow
+            if recorder is not None:
+                recorder.timing(record)
 
         observer = Observer(
             metrics=observe,
-            timing=recorder.timing if recorder else _ignore,
+            timing=timing,
             probes=recorder.probes if recorder else _ignore,
-            boundary=boundary,
+            boundary=_boundary(steps, begun.step, saver, stop, heart, here),
         )
         outcome = train(begun.spec, data, observer, begun.snapshot, here)
         if recorder is not None:
@@ -180,6 +199,32 @@ def _train(
         files.close()  # its records are durable before the result is
         here.by_first(lambda: _finish(spec, store, attempt, outcome, begun.inexact_since))
     return stop
+
+
+def _boundary(
+    steps: int, began_after: int, saver: Saver, stop: Stop, heart: Heart, here: World
+) -> Callable[[Training], None]:
+    """What to do between two steps: leave the run to others, save it, or stop."""
+
+    def boundary(training: Training) -> None:
+        heart.at(training.step, slow=training.step == began_after)
+        # All processes stop and save at the same step, whichever was told to.
+        number, due, lost = here.largest(
+            stop.received or 0, int(saver.due(training)), int(heart.lost)
+        )
+        if lost:
+            raise taken_over(saver.attempt)
+        if number or due:
+            saver.save(training)
+            (number,) = here.largest(stop.received or number)  # it may have come meanwhile
+        if number:
+            stop.received = number
+            raise stop.stopped(
+                f"stopped after step {training.step} of {steps}, state saved; the same "
+                "command goes on from there"
+            )
+
+    return boundary
 
 
 def _ignore(record: Mapping[str, Value]) -> None:
@@ -192,7 +237,7 @@ def _finish(
     """Publish the result, and drop the checkpoints that it makes superfluous."""
     diverged = outcome.diverged_at is not None
     if not store.owns(attempt):
-        raise BusyError(f"run {attempt.run_folder.run_id}: another process has taken it over")
+        raise taken_over(attempt)
     published = attempt.finish(
         Result(
             outcome="diverged" if diverged else "ok",
