@@ -17,7 +17,7 @@ test-slow: $(READY)
 
 # Faults at every call that changes a file, and sweeps under attack; SOAK_SEED=… repeats a schedule.
 soak: $(READY)
-	$(BIN)/python -m pytest -n 2 -m soak -rA tests/faults tests/sweep
+	$(BIN)/python -m pytest -n 2 -m soak -rA tests
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -43,7 +43,7 @@ def run_of(number: int) -> Run:
     return make_run(identity=settings, settings=settings, data_sha256="0" * 64)
 
 
-def no_op(store_root: str, run_json: str, job: str = "") -> None:
+def no_op(store_root: str, run_json: str, pause_at: str = "", job: str = "") -> None:
     """Do all that a run does but train."""
     store = Store(Path(store_root))
     run = msgspec.json.decode(run_json, type=Run)

@@ -24,7 +24,7 @@ def toy_run(number: int, behaviour: str = "ok", **more: Any) -> Run:
     return make_run(identity={"number": number}, settings=settings, data_sha256="0" * 64)
 
 
-def train(store_root: str, run_json: str, job: str = "") -> None:
+def train(store_root: str, run_json: str, pause_at: str = "", job: str = "") -> None:
     """Do what the run's settings say, leaving one line in ``trained.log`` beside the store."""
     store = Store(Path(store_root))
     run = msgspec.json.decode(run_json, type=Run)
@@ -121,6 +121,11 @@ def trained(store: Store) -> list[str]:
 def echo(path: str, text: str) -> None:
     """Write a text to a file."""
     Path(path).write_text(text)
+
+
+def process(path: str) -> None:
+    """Say which process this is."""
+    Path(path).write_text(str(os.getpid()))
 
 
 def leave(code: str) -> None:

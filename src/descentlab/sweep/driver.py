@@ -85,7 +85,7 @@ class Sweep:
         store: where they lie.
         executor: where they are computed.
         target: ``module:function`` that trains a run, given the store's folder, the run as
-            JSON, and the name that the claim must carry.
+            JSON, the step to pause at, empty for none, and the name that the claim must carry.
         observe: told the progress several times a second.
         steps_of: a run's number of steps, for progress within it.
         retries: how often a run is tried again after what may pass; see ``failures``.
@@ -193,7 +193,8 @@ class Sweep:
         if len(self.begun) == self.limit:
             self._waiting = deque(each for each in self._waiting if each in self.begun)
             self._elsewhere &= self.begun
-        job = self.executor.submit(Task(self.target, (str(self.store.root), run_json, name)))
+        arguments = (str(self.store.root), run_json, "", name)
+        job = self.executor.submit(Task(self.target, arguments))
         self._jobs[run_id] = Own(job, name)
 
     def _look_around(self) -> None:

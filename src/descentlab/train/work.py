@@ -17,6 +17,7 @@ from descentlab.errors import (
     DataError,
     DescentError,
     Interrupted,
+    Paused,
     StorageError,
 )
 from descentlab.runs.checkpoints import discard_all
@@ -27,7 +28,7 @@ from descentlab.runs.store import Attempt, Result, Store
 from descentlab.train.environment import environment, set_up_process
 from descentlab.train.loop import Observer, Outcome, Training, train
 from descentlab.train.recorder import Recorder
-from descentlab.train.resuming import Saver, beginning, taken_over
+from descentlab.train.resuming import Beginning, Saver, beginning, taken_over
 from descentlab.train.signals import Stop, stop_between_steps
 from descentlab.train.spec import RunSpec, run_spec
 from descentlab.train.watchdog import heart_of
@@ -37,17 +38,19 @@ Progress = Callable[[int, int, float], None]
 """Called after each step with the step, the number of steps, and the loss."""
 
 
-def work(store_root: str, run_json: str, job: str = "") -> None:
+def work(store_root: str, run_json: str, pause_at: str = "", job: str = "") -> None:
     """Train a registered run, given as JSON, as a process of its own.
 
-    ``job`` is what the driver calls it, for the claim.
-
-    Ends the process with an exit code of the program's if that fails; the reason and
-    the traceback are in the attempt's folder then.
+    With ``pause_at`` it stops after that step, its state saved. ``job`` is what the driver calls
+    it, for the claim. Ends the process with an exit code of the program's if training fails; the
+    reason and the traceback are in the attempt's folder then.
     """
     try:
         run = msgspec.json.decode(run_json, type=Run)
-        train_in_store(Store(Path(store_root)), run, job=job)
+        store = Store(Path(store_root))
+        train_in_store(store, run, pause_at=int(pause_at or 0), job=job)
+    except Paused:
+        return
     except DescentError as error:
         raise SystemExit(error.exit_code) from error
     except Exception as error:
@@ -60,6 +63,8 @@ def train_in_store(
     progress: Progress = lambda step, steps, loss: None,
     warn: Callable[[str], None] = lambda line: None,
     here: World = ALONE,
+    *,
+    pause_at: int = 0,
     job: str = "",
 ) -> Result:
     """Train a registered run unless it has a result, and return the result.
@@ -74,10 +79,12 @@ def train_in_store(
         progress: told every step.
         warn: told in one line what went not as planned.
         here: this process among those that train the run together; the first one writes.
+        pause_at: stop after this step if the run has more; 0 is never.
         job: what the driver that started this process calls it.
 
     Raises:
         BusyError: if another process has the run, or has taken it over.
+        Paused: if it stopped at ``pause_at``; its state is saved.
         Interrupted: if a signal stopped it; its state is saved.
         DescentError: for anything else that the user can act on.
     """
@@ -99,8 +106,9 @@ def train_in_store(
                 attempt.begin(known)
 
             here.by_first(begin)
-            stop = _train(spec, tokens_of(run, spec), store, attempt, heart, progress, warn, here)
-    except (Interrupted, KeyboardInterrupt) as interruption:
+            data = tokens_of(run, spec)
+            stop = _train(spec, data, store, attempt, heart, progress, warn, here, pause_at)
+    except (Interrupted, Paused, KeyboardInterrupt) as interruption:
         if here.first:
             with suppress(StorageError):  # the state is saved, and that it ended can be seen
                 attempt.end("interrupted", str(interruption) or "stopped by Ctrl-C")
@@ -167,6 +175,7 @@ def _train(
     progress: Progress,
     warn: Callable[[str], None],
     here: World,
+    pause_at: int,
 ) -> Stop:
     steps = spec.training.steps
     begun = here.by_first(lambda: beginning(attempt, spec, here.size, warn))
@@ -189,7 +198,7 @@ def _train(
             metrics=observe,
             timing=timing,
             probes=recorder.probes if recorder else _ignore,
-            boundary=_boundary(steps, begun.step, saver, stop, heart, here),
+            boundary=_boundary(begun, saver, stop, heart, here, pause_at),
         )
         outcome = train(begun.spec, data, observer, begun.snapshot, here)
         if recorder is not None:
@@ -202,27 +211,31 @@ def _train(
 
 
 def _boundary(
-    steps: int, began_after: int, saver: Saver, stop: Stop, heart: Heart, here: World
+    begun: Beginning, saver: Saver, stop: Stop, heart: Heart, here: World, pause_at: int
 ) -> Callable[[Training], None]:
-    """What to do between two steps: leave the run to others, save it, or stop."""
+    """What to do between two steps: leave the run to others, save it, stop or pause."""
 
     def boundary(training: Training) -> None:
-        heart.at(training.step, slow=training.step == began_after)
+        step, steps = training.step, begun.spec.training.steps
+        heart.at(step, slow=step == begun.step)
         # All processes stop and save at the same step, whichever was told to.
         number, due, lost = here.largest(
             stop.received or 0, int(saver.due(training)), int(heart.lost)
         )
+        pause = pause_at > 0 and step >= pause_at
         if lost:
             raise taken_over(saver.attempt)
-        if number or due:
+        if number or due or pause:
             saver.save(training)
             (number,) = here.largest(stop.received or number)  # it may have come meanwhile
         if number:
             stop.received = number
             raise stop.stopped(
-                f"stopped after step {training.step} of {steps}, state saved; the same "
+                f"stopped after step {step} of {steps}, state saved; the same "
                 "command goes on from there"
             )
+        if pause:
+            raise Paused(f"paused after step {step} of {steps}, state saved")
 
     return boundary
 
