@@ -15,7 +15,7 @@ test: check
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 -m slow
 
-# Faults at every call that changes a file; SOAK_SEED=… repeats a schedule.
+# Faults at every call that changes a file, and sweeps under attack; SOAK_SEED=… repeats a schedule.
 soak: $(READY)
 	$(BIN)/python -m pytest -n 2 -m soak -rA tests
 

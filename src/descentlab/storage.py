@@ -42,7 +42,7 @@ def storage_errors(path: Path, needed: int = 0) -> Iterator[None]:
         ) from error
 
 
-def publish(path: Path, content: bytes, *, aside: Path) -> bool:
+def publish(path: Path, content: bytes, *, aside: Path, durable: bool = True) -> bool:
     """Write a file that appears whole, at once, and only if there was none.
 
     It is written and flushed to disk under ``aside`` and then linked into place, so that
@@ -52,6 +52,7 @@ def publish(path: Path, content: bytes, *, aside: Path) -> bool:
         path: the file to make.
         content: its bytes.
         aside: a folder on the same file system for the unfinished file.
+        durable: whether it must outlive the loss of power; otherwise nothing is flushed.
 
     Returns:
         Whether this call made it; False if it was there already.
@@ -65,12 +66,14 @@ def publish(path: Path, content: bytes, *, aside: Path) -> bool:
             with unfinished.open("wb") as file:
                 file.write(content)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             try:
                 os.link(unfinished, path)
             except FileExistsError:
                 return False
-            flush(path.parent)
+            if durable:
+                flush(path.parent)
             return True
         finally:
             unfinished.unlink(missing_ok=True)

@@ -168,6 +168,62 @@ def test_a_sweep_trains_all_points_and_repeats_none(study, capsys):
     assert "6/6 runs, 6 of them from before" in repeated.err
 
 
+def test_a_worker_trains_what_a_study_registered(study, capsys):
+    assert main(["sweep", str(study), "--register-only"]) == 0
+    assert "6 runs of study s are registered in store" in capsys.readouterr().out
+    states = {each.split()[-1] for each in listed(capsys)}
+    assert states == {"pending"}
+    assert main(["worker", "store", "--study", "s", "--runs", "2", "--workers", "0"]) == 0
+    trained = capsys.readouterr()
+    assert trained.out.count("done, perplexity") == 2
+    assert "worker on store: 2/" in trained.err
+    assert main(["worker", "store", "--workers", "0"]) == 0
+    assert capsys.readouterr().out.count("done, perplexity") == 4
+    assert all("done, perplexity" in each for each in listed(capsys))
+    assert main(["worker", "store", "--workers", "0"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def listed(capsys) -> list[str]:
+    assert main(["runs", "store"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["worker", "nowhere"], "nowhere: not a store"),
+        (["worker", "store"], "no runs are registered; descent sweep STUDY"),
+        (["worker", "store", "--study", "s"], "study 's': not in store"),
+        (["worker", "store", "--runs", "0"], "runs: got 0; take 1 or more"),
+        (["worker", "store", "--retries", "-1"], "retries: got -1; 0 tries each run once"),
+        (["sweep", "study.toml", "--retries", "-1"], "retries: got -1; 0 tries each run once"),
+    ],
+)
+def test_what_a_worker_cannot_do_is_said(arguments, message, capsys):
+    Store(Path("store"), create=True)
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_earlier_attempts_are_shown_with_their_reasons(spec, capsys):
+    assert main(["train", str(spec)]) == 0
+    store = Store(Path("store"))
+    (run,) = store.runs()
+    folder = store.folder(run.run_id)
+    folder.done.unlink()
+    folder.attempt(1).end("failed", "hung: no step after step 3")
+    store.claim(run.run_id).end("failed", "out of memory")
+    capsys.readouterr()
+    assert listed(capsys)[0].endswith("  failed (out of memory), attempt 2")
+    assert main(["train", str(spec)]) == 0
+    assert capsys.readouterr().out.endswith(" tokens, attempt 3\n")
+    assert main(["show", "store", run.run_id]) == 0
+    shown = capsys.readouterr().out
+    assert "attempt 1: failed: hung: no step after step 3" in shown
+    assert "attempt 2: failed: out of memory" in shown
+
+
 def test_a_study_of_the_same_name_may_not_change(study, capsys):
     main(["sweep", str(study), "--workers", "0"])
     study.write_text(study.read_text().replace("[1, 2, 3]", "[1, 2]"))

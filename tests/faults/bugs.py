@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -14,8 +15,8 @@ import torch
 
 from descentlab import storage
 from descentlab.config import seal
-from descentlab.runs import checkpoints, records, store
-from descentlab.train import state
+from descentlab.runs import checkpoints, heartbeats, records, store
+from descentlab.train import loop, state
 from descentlab.train.loop import Training
 
 
@@ -171,6 +172,35 @@ def never_ends_its_third_step() -> None:
         return gradient(self, rows_BL1)
 
     Training.leave_gradient = endless
+
+
+def never_looks_at_its_claim() -> None:
+    store.Store.owns = lambda self, attempt: True
+
+
+def has_a_quiet_heart() -> None:
+    """No bug: the calls of a run would not be the same each time if it beat between them."""
+    heartbeats.BEATS = 0.01  # per TTL
+
+
+def does_not_feel_its_heart() -> None:
+    heartbeats.Heart._look = lambda self: None
+
+
+def is_slow_in_its_first_step_and_in_evaluations() -> None:
+    """No bug: compilation, and much held-out text."""
+    gradient, evaluate = Training.leave_gradient, loop.evaluate
+
+    def slow(self: Training, rows_BL1: Any) -> float:
+        if self.step == 0:
+            time.sleep(0.8)
+        return gradient(self, rows_BL1)
+
+    def evaluating(*arguments: Any, **settings: Any) -> float:
+        time.sleep(0.8)
+        return evaluate(*arguments, **settings)
+
+    Training.leave_gradient, loop.evaluate = slow, evaluating
 
 
 AT_A_SECOND_KILL = (removes_what_it_goes_on_from,)

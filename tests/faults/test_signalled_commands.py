@@ -123,3 +123,29 @@ def test_workers_of_a_sweep_save_and_go_on(descent, run, tmp_path):
         alike = Store(tmp_path / "whole").folder(folder.run_id)
         ours, theirs = (each.attempt(each.generations()).metrics for each in (folder, alike))
         assert ours.read_bytes() == theirs.read_bytes()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_worker_saves_and_goes_on(descent, run, tmp_path, number, code):
+    study = {"name": "s", "axes": {"seed": [1, 2]}, "run": run.settings}
+    (tmp_path / "study.toml").write_text(as_toml(study))
+    register = descent("sweep", "study.toml", "--register-only")
+    assert "Traceback" not in register.communicate()[1]
+    assert register.returncode == 0
+    process = descent("worker", "store", "--wait")
+    wait_for_steps(tmp_path / "store", 1, 5)
+    process.send_signal(number)
+    said = process.communicate()[1]
+    assert process.returncode == code
+    assert "Traceback" not in said
+    store = Store(tmp_path / "store")
+    folders = [store.folder(each) for each in store.run_ids()]
+    (begun,) = [each for each in folders if each.generations()]
+    step = stopped_after(begun)
+    assert store.status(begun.run_id).state == "interrupted"
+    again = descent("worker", "store")
+    assert "Traceback" not in again.communicate()[1]
+    assert again.returncode == 0
+    assert all(each.result() is not None for each in folders)
+    assert made_by(begun, 1) == list(range(1, step + 1))
+    assert made_by(begun, 2) == list(range(1, STEPS + 1))

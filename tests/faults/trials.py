@@ -58,6 +58,22 @@ def train(root: str, run_json: str) -> None:
     train_in_store(store, run, warn=lambda line: print(f"warning: {line}", file=sys.stderr))
 
 
+def sweep(root: str, runs_json: str) -> None:
+    """Drive runs to their results, all in this process."""
+    from descentlab.sweep.driver import Sweep
+    from descentlab.sweep.executors.inline import InlineExecutor
+
+    Sweep(
+        runs=msgspec.json.decode(runs_json, type=list[Run]),
+        labels={},
+        store=Store(Path(root), create=True),
+        executor=InlineExecutor(),
+        target="descentlab.train.work:work",
+        observe=lambda progress: None,
+        steps_of=lambda run: int(run.settings["training"]["steps"]),
+    ).drive()
+
+
 def descent(*arguments: str) -> None:
     """Run the console script."""
     from descentlab.cli.main import run

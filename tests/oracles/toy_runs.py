@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from descentlab.errors import BusyError, DescentError
+from descentlab.runs.heartbeats import TTL, Heart
 from descentlab.runs.identity import Run, make_run
-from descentlab.runs.store import Result, Store
+from descentlab.runs.store import Attempt, Result, Store
 
 TARGET = "oracles.toy_runs:train"
 
 
-def toy_run(number: int, behaviour: str = "ok") -> Run:
+def toy_run(number: int, behaviour: str = "ok", **more: Any) -> Run:
     """A run whose final loss is its number, or that misbehaves as told."""
-    settings = {"number": number, "behaviour": behaviour, "training": {"steps": 2}}
+    settings = {"number": number, "behaviour": behaviour, "training": {"steps": 2}, **more}
     return make_run(identity={"number": number}, settings=settings, data_sha256="0" * 64)
 
 
-def train(store_root: str, run_json: str) -> None:
+def train(store_root: str, run_json: str, pause_at: str = "", job: str = "") -> None:
     """Do what the run's settings say, leaving one line in ``trained.log`` beside the store."""
     store = Store(Path(store_root))
     run = msgspec.json.decode(run_json, type=Run)
+    try:
+        attempt = store.claim(run.run_id, job=job)
+        with store.heart(attempt, ttl=run.settings.get("ttl", TTL)) as heart:
+            _train(store, run, attempt, heart)
+    except DescentError as error:
+        raise SystemExit(error.exit_code) from error
+
+
+def _train(store: Store, run: Run, attempt: Attempt, heart: Heart) -> None:
     settings = run.settings
-    attempt = store.claim(run.run_id)
     attempt.begin({})
     with (store.root / "trained.log").open("a") as log:
         log.write(f"{run.run_id}\n")
@@ -33,18 +45,30 @@ def train(store_root: str, run_json: str) -> None:
         for step in (1, 2):
             timing.write({"step": step, "seconds": 0.0})
     behaviour = settings["behaviour"]
+    if behaviour == "traced":
+        _traced(store, run, attempt, heart)
+        return
     if behaviour == "slow":
         time.sleep(0.3)
     elif behaviour == "hang":
         time.sleep(600)
-    elif behaviour == "killed":
+    elif behaviour == "killed" or (behaviour == "killed once" and attempt.generation == 1):
         os.kill(os.getpid(), 9)
+    elif behaviour == "stopped once" and attempt.generation == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    elif behaviour == "raises":
+        raise RuntimeError(behaviour)
+    elif behaviour == "full once" and attempt.generation == 1:
+        attempt.end("failed", "disk full", passing=True)
+        raise SystemExit(4)
     elif behaviour == "preempted once" and attempt.generation == 1:
         attempt.end("interrupted", "as told")
         raise SystemExit(75)
     elif (behaviour == "fails once" and attempt.generation == 1) or behaviour == "fails":
         attempt.end("failed", "as told")
         raise SystemExit(1)
+    if heart.lost or not store.owns(attempt):
+        raise BusyError("taken over")
     diverged = behaviour == "diverges"
     attempt.finish(
         Result(
@@ -56,6 +80,36 @@ def train(store_root: str, run_json: str) -> None:
             validation_loss=None if diverged else float(settings["number"]),
         )
     )
+
+
+def _traced(store: Store, run: Run, attempt: Attempt, heart: Heart) -> None:
+    """Work in short steps, and note when it began and when it published its result."""
+    handle = os.open(store.root / "trace.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def note(what: str) -> None:
+        line = f"{run.run_id} {attempt.generation} {what} {time.monotonic()}\n"
+        os.write(handle, line.encode())
+
+    note("begins")
+    for _ in range(run.settings.get("naps", 0)):
+        time.sleep(0.01)
+        if heart.lost:
+            break
+    if heart.lost or not store.owns(attempt):
+        note("replaced")
+        raise BusyError("taken over")
+    loss = float(run.settings["number"])
+    kept = attempt.finish(
+        Result(
+            outcome="ok",
+            generation=attempt.generation,
+            steps=2,
+            tokens=2,
+            validation_loss=loss,
+        )
+    )
+    note("published" if kept else "late")
+    os.close(handle)
 
 
 def trained(store: Store) -> list[str]:

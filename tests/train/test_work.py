@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import torch
 
-from descentlab.errors import BusyError, DataError, Interrupted, Paused
+from descentlab.errors import BusyError, DataError, Interrupted, Paused, StorageError
 from descentlab.runs.identity import Run
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
@@ -178,23 +178,26 @@ def test_signal_handlers_are_put_back_after_a_run(store: Store, registered: Run)
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
+    ("error", "reason", "passing"),
     [
-        (RuntimeError("boom"), "RuntimeError: boom"),
-        (MemoryError("4 TB"), "out of memory"),
-        (DataError("text: unfit"), "text: unfit"),
+        (RuntimeError("boom"), "RuntimeError: boom", False),
+        (MemoryError("4 TB"), "out of memory", True),
+        (RuntimeError("[enforce fail] can't allocate memory: 4 TB"), "out of memory", True),
+        (torch.OutOfMemoryError("CUDA out of memory"), "out of memory", True),
+        (DataError("text: unfit"), "text: unfit", False),
+        (StorageError("disk full"), "disk full", True),
     ],
-    ids=["bug", "memory", "user"],
+    ids=["bug", "memory", "torch's memory", "CUDA's memory", "user", "disk"],
 )
-def test_failure_leaves_its_reason_and_its_traceback(
-    error: Exception, reason: str, store: Store, registered: Run
+def test_failure_leaves_its_reason_its_traceback_and_whether_it_may_pass(
+    error: Exception, reason: str, passing: bool, store: Store, registered: Run
 ) -> None:
     with pytest.raises(type(error)):
         train_in_store(store, registered, raiser(error))
     attempt = store.folder(registered.run_id).attempt(1)
     failure = msgspec.json.decode((attempt.path / "failed.json").read_bytes())
     del failure["crc"]
-    assert failure == {"reason": reason}
+    assert failure == {"reason": reason, "passing": passing}
     log = attempt.log.read_text()
     assert log.startswith("Traceback")
     assert log.rstrip().endswith(str(error))

@@ -29,6 +29,7 @@ from descentlab.cli import (
     runs,
     sweep,
     train,
+    worker,
 )
 from descentlab.cli.second_signal import leave_at_second_signal
 from descentlab.errors import (
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce.reproduce,
     "train": train.train,
     "sweep": sweep.sweep,
+    "worker": worker.worker,
     "runs": runs.runs,
     "show": runs.show,
     "replay": replay.replay,

@@ -111,6 +111,9 @@ class SweepDisplay:
             parts.append(f"{progress.diverged} diverged")
         if progress.failed:
             parts.append(f"{progress.failed} failed")
+        if progress.retried:
+            tries = "try" if progress.retried == 1 else "tries"
+            parts.append(f"{progress.retried} {tries} failed and followed by another")
         if progress.elsewhere:
             parts.append(f"{progress.elsewhere} at work in another process")
         parts.append(duration(progress.elapsed))

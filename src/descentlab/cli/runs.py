@@ -25,16 +25,16 @@ def runs(store: Annotated[Path, tyro.conf.Positional] = Path("store")) -> None:
     from descentlab.runs.store import Store
 
     opened = Store(store)
-    found: list[Run] = []
+    found: list[tuple[str, str, str]] = []
     damaged: list[str] = []
     for run_id in opened.run_ids():
         try:
-            opened.status(run_id)
-            found.append(opened.folder(run_id).run())
+            run = opened.folder(run_id).run()
+            found.append((run_id, describe(run), outcome(opened.status(run_id))))
         except CorruptError as error:
             damaged.append(f"{run_id}  {error}")
     if found:
-        print(listing(opened, found, {run.run_id: describe(run) for run in found}))
+        print(_lines(found))
     if damaged:
         raise CorruptError(f"{len(damaged)} damaged runs in {store}\n" + "\n".join(damaged))
     if not found:
@@ -63,6 +63,8 @@ def show(
     attempt = opened.latest_attempt(found.run_id)
     if attempt is None:
         return
+    for line in _earlier(attempt):
+        print(f"  {line}")
     print(f"attempt {attempt.generation}: {attempt.path}")
     metrics = read_records(attempt.metrics)
     if metrics.damaged_at is not None:
@@ -77,6 +79,16 @@ def show(
         print("  " + "  ".join(f"{name} {_number(value)}" for name, value in record.items()))
     for line in [*notices(attempt), *filter(None, [speed(last_record(attempt.timing))])]:
         print(f"  {line}")
+
+
+def _earlier(attempt: Attempt) -> list[str]:
+    """How the attempts before one ended."""
+    lines = []
+    for generation in range(1, attempt.generation):
+        ending = attempt.run_folder.attempt(generation).ending()
+        said = "its process died" if ending is None else f"{ending.state}: {ending.reason}"
+        lines.append(f"attempt {generation}: {said}")
+    return lines
 
 
 def notices(attempt: Attempt) -> list[str]:
@@ -122,25 +134,29 @@ def _spikes(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def listing(store: Store, found: Sequence[Run], labels: Mapping[str, str]) -> str:
     """One line per run: id, label, outcome."""
-    width = max(len(label) for label in labels.values())
-    return "\n".join(
-        f"{run.run_id}  {labels[run.run_id]:<{width}}  {outcome(store.status(run.run_id))}"
-        for run in found
-    )
+    ids = [run.run_id for run in found]
+    return _lines([(each, labels[each], outcome(store.status(each))) for each in ids])
+
+
+def _lines(rows: Sequence[tuple[str, str, str]]) -> str:
+    width = max(len(label) for _, label, _ in rows)
+    return "\n".join(f"{run_id}  {label:<{width}}  {said}" for run_id, label, said in rows)
 
 
 def outcome(status: Status) -> str:
-    """Say in a few words where a run stands."""
+    """Say in a few words where a run stands, and in which attempt if there were several."""
+    attempt = f", attempt {status.generation}" if status.generation > 1 else ""
     result = status.result
     if result is None:
-        return status.state + (f" ({status.reason})" if status.reason else "")
+        return status.state + (f" ({status.reason})" if status.reason else "") + attempt
     if result.validation_loss is None:
         why = f": {result.reason}" if result.reason else ""
-        return f"done (diverged at step {result.diverged_at}{why})"
+        return f"done (diverged at step {result.diverged_at}{why}){attempt}"
     perplexity = math.exp(result.validation_loss)
     exact = result.inexact_since is None
     remark = "" if exact else f" (inexact since step {result.inexact_since})"
-    return f"done, perplexity {perplexity:.2f} after {result.tokens:,} tokens{remark}"
+    said = f"done, perplexity {perplexity:.2f} after {result.tokens:,} tokens"
+    return said + remark + attempt
 
 
 def describe(run: Run) -> str:

@@ -13,20 +13,25 @@ def sweep(
     *,
     store: Path = Path("store"),
     workers: int | None = None,
+    retries: int = 2,
+    register_only: bool = False,
 ) -> None:
     """Train every run of a study into a store.
 
     A study is a TOML file with a name, a table [run] as for descent train, and a table
     [axes] of the settings that vary, as in "optimizer.lr" = [1e-3, 2e-3]. Stop it at any
-    time: finished runs are kept and the same command goes on.
+    time: finished runs are kept and the same command goes on. Any number of sweeps and of
+    descent worker may work on one store at once, from any hosts that share its folder.
 
     Args:
         study: the TOML file; see examples/.
         store: the folder of runs.
         workers: runs at once, by default one per core; 0 trains in this process.
+        retries: how often a run is tried again that was killed, hung, or out of memory or disk.
+        register_only: put the runs into the store and end; descent worker STORE trains them.
     """
     from descentlab.cli.progress import Screen
-    from descentlab.cli.running import drive, executor_for
+    from descentlab.cli.running import drive, executor_for, refuse_negative
     from descentlab.cli.runs import listing
     from descentlab.config import read_toml
     from descentlab.runs.store import Store
@@ -34,7 +39,8 @@ def sweep(
     from descentlab.train.plan import resolver
 
     screen = Screen()
-    executor = executor_for(workers)
+    refuse_negative("retries", retries, "0 tries each run once")
+    executor = executor_for(0 if register_only else workers)
     plan = study_from(read_toml(study), where=str(study))
     resolve = resolver(notice=screen.tell)
     labels: dict[str, str] = {}
@@ -49,7 +55,20 @@ def sweep(
     opened.register_study(plan.name, {"axes": plan.axes, "run": base, "runs": list(runs)})
     if len(runs) < len(plan.points()):
         screen.tell(f"{len(plan.points())} points are {len(runs)} distinct runs")
-    drive(plan.name, list(runs.values()), labels, store=opened, executor=executor, screen=screen)
+    if register_only:
+        for run in runs.values():
+            opened.register(run)
+        print(f"{len(runs)} runs of study {plan.name} are registered in {store}")
+        return
+    drive(
+        plan.name,
+        list(runs.values()),
+        labels,
+        store=opened,
+        executor=executor,
+        screen=screen,
+        retries=retries,
+    )
     print(listing(opened, list(runs.values()), labels))
 
 

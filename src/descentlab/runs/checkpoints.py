@@ -21,8 +21,8 @@ import msgspec
 
 from descentlab.config import seal, unseal
 from descentlab.errors import CorruptError, StorageError
+from descentlab.runs.folder import Attempt, RunFolder, refuse_newer
 from descentlab.runs.identity import SCHEMA
-from descentlab.runs.store import Attempt, RunFolder, refuse_newer
 from descentlab.storage import flush, make_folder, storage_errors, unfinished_name
 
 KEEP = 2

@@ -1,9 +1,10 @@
 """Who works on a run: claims with generations, made by hard link.
 
 The file ``claims/<run_id>.<generation>`` names a process. The highest generation owns
-the run. A new generation may be made when there is none, or when the owner has died or
-given up; since a link can be made only once, two claimants never both succeed, and a run that an
-old owner still writes to is fenced off, because each generation writes to its own folder.
+the run. A new generation may be made when there is none, or when the owner has died, has
+given up, or has been silent for too long (``heartbeats``); since a link can be made only once, two
+claimants never both succeed, and a run that an old owner still writes to is fenced off, because
+each generation writes to its own folder.
 """
 
 from __future__ import annotations
@@ -27,19 +28,42 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     boot: str
     pid: int
     started: str
+    namespace: str = ""
+    """In which process numbers count: that of a container, or of the whole machine."""
+    job: str = ""
+    """What a driver calls the job that this process was started for."""
 
     def alive(self) -> bool:
-        """Whether the process lives; one on another host is taken to live."""
+        """Whether the process lives; one that cannot be seen from here is taken to live.
+
+        That is one on another host, whose name is another, or in another container.
+        """
         if self.host != platform.node():
             return True
-        return self.boot == _boot() and self.started == _started(self.pid)
+        if self.boot != _boot():
+            return False
+        if self.namespace and self.namespace != _namespace():
+            return True
+        return self.started == _started(self.pid)
 
 
-def this_process() -> Holder:
+def this_process(job: str = "") -> Holder:
     """Name the calling process."""
     return Holder(
-        host=platform.node(), boot=_boot(), pid=os.getpid(), started=_started(os.getpid())
+        host=platform.node(),
+        boot=_boot(),
+        pid=os.getpid(),
+        started=_started(os.getpid()),
+        namespace=_namespace(),
+        job=job,
     )
+
+
+def _namespace() -> str:
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return ""
 
 
 def _boot() -> str:
@@ -96,13 +120,15 @@ class Claims:
         except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
-    def claim(self, run_id: str, *, released: int = 0, tried: int = 0) -> int:
+    def claim(self, run_id: str, *, released: int = 0, tried: int = 0, job: str = "") -> int:
         """Make this process the owner and return its generation.
 
         Args:
             run_id: the run.
-            released: the generation whose owner, though it may live, has said that it ended.
+            released: the generation whose owner, though it may live, has ended its attempt, or
+                counts as dead.
             tried: the highest generation known from elsewhere.
+            job: see ``Holder``.
 
         Raises:
             BusyError: if a living process owns the run, or another was quicker.
@@ -113,7 +139,9 @@ class Claims:
         if holder is not None and released != generation and holder.alive():
             raise BusyError(_busy(run_id, holder))
         path = self._folder / f"{run_id}.{generation + 1}"
-        if not publish(path, msgspec.json.encode(this_process()), aside=self._aside):
+        content = msgspec.json.encode(this_process(job))
+        # Where the power goes, so does the holder; the attempt's folder keeps its generation.
+        if not publish(path, content, aside=self._aside, durable=False):
             raise BusyError(_busy(run_id, self.holder(run_id, generation + 1) or this_process()))
         return generation + 1
 
@@ -121,5 +149,5 @@ class Claims:
 def _busy(run_id: str, holder: Holder) -> str:
     return (
         f"run {run_id}: process {holder.pid} on {holder.host} is working on it; wait for it to "
-        f"end or stop it, or delete claims/{run_id}.* if that host is gone for good"
+        "end or stop it; if it is gone, its heartbeat stands still and the run is free in minutes"
     )

@@ -1,8 +1,15 @@
-"""Drives runs to their results: submits what has none, keeps count, and can be stopped."""
+"""Drives runs to their results: submits what has none, keeps count, and can be stopped.
+
+Any number of drivers may work on one store at once, on any hosts. Each run is claimed by one
+worker at a time; the others' drivers look now and then whether that one still lives.
+"""
 
 from __future__ import annotations
 
+import random
+import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -10,14 +17,20 @@ from typing import NamedTuple
 import msgspec
 
 from descentlab.errors import BusyError, FailedRuns, Preempted
+from descentlab.runs.folder import Attempt, Result, Status
 from descentlab.runs.identity import Run
 from descentlab.runs.records import last_record
-from descentlab.runs.store import Result, Store
+from descentlab.runs.store import Store
 from descentlab.sweep.executors.base import Executor, Job, Task
+from descentlab.sweep.failures import Failure, by_exit_code, on_record, summary
 
 POLL_SECONDS = 0.25
+OBSERVE_SECONDS = 0.1
+LOOK_SHARE = 0.1
+"""Of a driver's time, to look after runs that it cannot but wait for."""
 GRACE_SECONDS = 60.0
 """How long stopped runs may take to reach a step boundary and save; a second signal ends it."""
+RETRIES = 2
 
 
 class RunningRun(NamedTuple):
@@ -47,9 +60,19 @@ class Progress:
     running: list[RunningRun]
     elsewhere: int
     """Runs that another process on this store is working on."""
+    retried: int = 0
+    """Tries that failed and were, or will be, followed by another."""
 
 
 Observe = Callable[[Progress], None]
+
+
+class Own(NamedTuple):
+    """A job of this driver."""
+
+    job: Job
+    name: str
+    """Stands in the claim that the job makes, and in no other."""
 
 
 @dataclass
@@ -61,10 +84,13 @@ class Sweep:
         labels: by run id, what people call them.
         store: where they lie.
         executor: where they are computed.
-        target: ``module:function`` that trains a run, given the store's folder and the run
-            as JSON.
+        target: ``module:function`` that trains a run, given the store's folder, the run as
+            JSON, the step to pause at, empty for none, and the name that the claim must carry.
         observe: told the progress several times a second.
         steps_of: a run's number of steps, for progress within it.
+        retries: how often a run is tried again after what may pass; see ``failures``.
+        limit: submit no more than so many runs, and leave the others.
+        leave_others: do not wait for runs that other processes work on.
     """
 
     runs: Sequence[Run]
@@ -74,14 +100,25 @@ class Sweep:
     target: str
     observe: Observe
     steps_of: Callable[[Run], int]
+    retries: int = RETRIES
+    limit: int | None = None
+    leave_others: bool = False
     results: dict[str, Result] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    """The runs that were submitted here."""
     _by_id: dict[str, Run] = field(default_factory=dict, init=False)
-    _jobs: dict[str, Job] = field(default_factory=dict, init=False)
-    _tried: dict[str, int] = field(default_factory=dict, init=False)
+    _waiting: deque[str] = field(default_factory=deque, init=False)
+    _jobs: dict[str, Own] = field(default_factory=dict, init=False)
+    _elsewhere: set[str] = field(default_factory=set, init=False)
+    _failed_tries: dict[str, int] = field(default_factory=dict, init=False)
+    _seen: dict[str, int] = field(default_factory=dict, init=False)
+    """The newest generation of a run whose failure was there before, or is counted."""
     _began: float = field(default=0.0, init=False)
     _already_done: int = field(default=0, init=False)
-    _elsewhere: int = field(default=0, init=False)
+    _diverged: int = field(default=0, init=False)
+    _observed: float = field(default=0.0, init=False)
+    _next_look: float = field(default=0.0, init=False)
 
     def drive(self) -> dict[str, Result]:
         """Train every run that has no result and return all results by run id.
@@ -93,102 +130,156 @@ class Sweep:
         """
         self._by_id = {run.run_id: run for run in self.runs}
         self._began = time.monotonic()
-        waiting = []
         for run_id, run in self._by_id.items():
             self.store.register(run)
             if not self._collect(run_id):
-                waiting.append(run_id)
+                self._waiting.append(run_id)
+                status = self.store.status(run_id)
+                self._seen[run_id] = status.generation - (status.state != "failed")
         self._already_done = len(self.results)
         try:
-            while waiting or self._jobs:
-                waiting = self._submit(waiting)
-                self.observe(self._progress())
-                if all(job.exit_code() is None for job in self._jobs.values()):
+            while self._left():
+                self._submit()
+                self._look_around()
+                self._tell()
+                if all(own.job.exit_code() is None for own in self._jobs.values()):
                     self.executor.wait(POLL_SECONDS)
-                waiting += self._reap()
-            self.observe(self._progress())
+                self._reap()
+            self._tell(at_once=True)
         except BaseException:
             self._stop()
             raise
         if self.failures:
-            run_id, reason = next(iter(self.failures.items()))
-            raise FailedRuns(
-                f"{len(self.failures)} of {len(self._by_id)} runs failed, the first, "
-                f"{run_id}, for this reason: {reason}; start again to try them again"
-            )
+            said = summary(self.failures, len(self._by_id))
+            raise FailedRuns(f"{said}; start again to try them again")
         return self.results
+
+    def _left(self) -> bool:
+        """Whether there is anything to do or to wait for."""
+        return bool(self._jobs or self._waiting or (self._elsewhere and not self.leave_others))
 
     def _collect(self, run_id: str) -> bool:
         result = self.store.folder(run_id).result()
         if result is not None:
             self.results[run_id] = result
+            self._diverged += result.outcome == "diverged"
         return result is not None
 
-    def _submit(self, waiting: list[str]) -> list[str]:
-        """Start runs while there is room; return those that still wait."""
-        left = []
-        self._elsewhere = 0
-        for run_id in waiting:
-            if len(self._jobs) >= self.executor.capacity:
-                left.append(run_id)
-            elif self._collect(run_id):
-                continue
-            elif self.store.status(run_id).state == "running":
-                left.append(run_id)  # by another driver on this store
-                self._elsewhere += 1
+    def _submit(self) -> None:
+        """Start runs while there is room."""
+        while self._waiting and len(self._jobs) < self.executor.capacity:
+            run_id = self._waiting.popleft()
+            status = self.store.status(run_id)
+            if status.state == "done":
+                self._collect(run_id)
+            elif status.state == "running":
+                self._elsewhere.add(run_id)
+                # Whoever has it began like this driver: it looks for work in another place.
+                self._waiting.rotate(random.randrange(1 + len(self._waiting)))
+            elif status.state == "failed" and status.generation > self._seen[run_id]:
+                self._seen[run_id] = status.generation
+                self._count(run_id, on_record(status))  # another driver's worker tried it
             else:
-                run_json = msgspec.json.encode(self._by_id[run_id]).decode()
-                task = Task(self.target, (str(self.store.root), run_json))
-                self._tried[run_id] = self.store.generation(run_id)
-                self._jobs[run_id] = self.executor.submit(task)
-        return left
+                self._start(run_id, status)
 
-    def _reap(self) -> list[str]:
-        """Take in what has ended; return what is to be tried again.
+    def _start(self, run_id: str, status: Status) -> None:
+        silence = self.store.silence(run_id, status.generation)
+        if status.state == "interrupted" and silence is not None:
+            # On record, so that the worker, who has not seen it, may claim the run.
+            self.store.folder(run_id).attempt(status.generation).end("interrupted", silence)
+        name = secrets.token_hex(8)
+        run_json = msgspec.json.encode(self._by_id[run_id]).decode()
+        self.begun.add(run_id)
+        if len(self.begun) == self.limit:
+            self._waiting = deque(each for each in self._waiting if each in self.begun)
+            self._elsewhere &= self.begun
+        arguments = (str(self.store.root), run_json, "", name)
+        job = self.executor.submit(Task(self.target, arguments))
+        self._jobs[run_id] = Own(job, name)
 
-        That is what another process turned out to hold, and what a signal stopped after its
-        state was saved.
-        """
-        again = []
-        ended = [(run_id, job.exit_code()) for run_id, job in self._jobs.items()]
+    def _look_around(self) -> None:
+        """See what became of runs that others work on, and end own jobs that are silent."""
+        began = time.monotonic()
+        if began < self._next_look:
+            return
+        for run_id in list(self._elsewhere):
+            if self.store.status(run_id).state != "running":
+                self._elsewhere.discard(run_id)
+                self._waiting.appendleft(run_id)
+        for run_id, own in self._jobs.items():
+            attempt = self._attempt_of(run_id, own)
+            if attempt is None or own.job.exit_code() is not None:
+                continue
+            if (silence := self.store.silence(run_id, attempt.generation)) is not None:
+                attempt.end("failed", silence, passing=True)
+                own.job.kill()
+        now = time.monotonic()
+        self._next_look = now + max(POLL_SECONDS, (now - began) / LOOK_SHARE)
+
+    def _attempt_of(self, run_id: str, own: Own) -> Attempt | None:
+        """The attempt that a job has begun, if it has, and if none came after it."""
+        generation = self.store.generation(run_id)
+        holder = self.store.claims.holder(run_id, generation)
+        if holder is None or holder.job != own.name:
+            return None
+        return self.store.folder(run_id).attempt(generation)
+
+    def _reap(self) -> None:
+        """Take in what has ended."""
+        ended = [(each, own.job.exit_code()) for each, own in self._jobs.items()]
         for run_id, code in ended:
             if code is None:
                 continue
-            del self._jobs[run_id]
+            own = self._jobs.pop(run_id)
             if self._collect(run_id):
                 continue
-            if code in (BusyError.exit_code, Preempted.exit_code):
-                again.append(run_id)
+            if code == BusyError.exit_code:
+                self.begun.discard(run_id)
+                self._elsewhere.add(run_id)
+            elif code == Preempted.exit_code:  # its state is saved
+                self._waiting.append(run_id)
             else:
-                self.failures[run_id] = self._why(run_id, code)
-        return again
+                self._count(run_id, self._why(run_id, own, code))
 
-    def _why(self, run_id: str, code: int) -> str:
-        status = self.store.status(run_id)
-        own = status.generation > self._tried[run_id]
-        if own and status.reason is not None:
-            return status.reason
-        reason = f"its process ended with code {code}"
-        if code < 0:
-            memory = ", probably for want of memory" if code == -9 else ""
-            reason = f"its process was ended by signal {-code}{memory}"
-        attempt = self.store.latest_attempt(run_id)
-        if own and status.state == "interrupted" and attempt is not None:
-            attempt.end("failed", reason)  # unless another process has claimed it since
-        return reason
+    def _why(self, run_id: str, own: Own, code: int) -> Failure:
+        """What ended a job without a result; it is on record from then on."""
+        failure = by_exit_code(code)
+        attempt = self._attempt_of(run_id, own)
+        if attempt is None:
+            return failure
+        self._seen[run_id] = attempt.generation
+        if (ending := attempt.ending()) is not None:
+            return on_record(ending)
+        attempt.end("failed", failure.reason, passing=failure.passing)
+        return failure
+
+    def _count(self, run_id: str, failure: Failure) -> None:
+        """Try a run again if that may help, else give it up."""
+        tries = self._failed_tries[run_id] = self._failed_tries.get(run_id, 0) + 1
+        if failure.passing and tries <= self.retries:
+            self._waiting.append(run_id)
+            return
+        times = f" (try {tries} of {1 + self.retries})" if failure.passing and tries > 1 else ""
+        self.failures[run_id] = failure.reason + times
 
     def _stop(self) -> None:
-        for job in self._jobs.values():
-            job.stop()
+        for own in self._jobs.values():
+            own.job.stop()
         deadline = time.monotonic() + GRACE_SECONDS
         try:
-            while any(job.exit_code() is None for job in self._jobs.values()):
+            while any(own.job.exit_code() is None for own in self._jobs.values()):
                 if time.monotonic() > deadline:
                     break
                 self.executor.wait(0.1)
         finally:
-            for job in self._jobs.values():
-                job.kill()
+            for own in self._jobs.values():
+                own.job.kill()
+
+    def _tell(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if at_once or now - self._observed >= OBSERVE_SECONDS:
+            self._observed = now
+            self.observe(self._progress())
 
     def _progress(self) -> Progress:
         running = [self._running(run_id) for run_id in self._jobs]
@@ -197,12 +288,13 @@ class Sweep:
             total=len(self._by_id),
             done=len(self.results) + len(self.failures),
             already_done=self._already_done,
-            diverged=sum(result.outcome == "diverged" for result in self.results.values()),
+            diverged=self._diverged,
             failed=len(self.failures),
             elapsed=elapsed,
             seconds_left=self._seconds_left(elapsed, running),
             running=running,
-            elsewhere=self._elsewhere,
+            elsewhere=len(self._elsewhere),
+            retried=sum(self._failed_tries.values()) - len(self.failures),
         )
 
     def _seconds_left(self, elapsed: float, running: list[RunningRun]) -> float | None:

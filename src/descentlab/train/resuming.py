@@ -34,6 +34,11 @@ class Beginning:
     """Copied into the attempt; None for the first step."""
 
     @property
+    def step(self) -> int:
+        """Updates made by then."""
+        return 0 if self.checkpoint is None else self.checkpoint.manifest.step
+
+    @property
     def snapshot(self) -> Snapshot | None:
         """The state to go on from."""
         return None if self.checkpoint is None else checkpoint.read(self.checkpoint.path)
@@ -91,6 +96,14 @@ def differences(found: Checkpoint, fingerprint: Mapping[str, Any]) -> str:
     )
 
 
+def taken_over(attempt: Attempt) -> BusyError:
+    """What a process stops with that finds its run taken from it, or free to be taken."""
+    return BusyError(
+        f"run {attempt.run_folder.run_id}: another process has taken it over since attempt "
+        f"{attempt.generation} began; this one stops"
+    )
+
+
 class Saver:
     """Saves the state of an attempt as often as its settings say.
 
@@ -110,10 +123,10 @@ class Saver:
         records: list[RecordWriter],
         here: World,
     ) -> None:
-        self._store, self._attempt, self._begun = store, attempt, begun
+        self._store, self.attempt, self._begun = store, attempt, begun
         self._records, self._here = records, here
         self._execution = begun.spec.execution
-        self._saved = begun.checkpoint.manifest.step if begun.checkpoint else 0
+        self._saved = begun.step
         self._saved_at = time.monotonic()
 
     def due(self, training: Training) -> bool:
@@ -137,19 +150,16 @@ class Saver:
         self._saved, self._saved_at = training.step, time.monotonic()
 
     def _write(self, step: int, snapshot: Snapshot) -> None:
-        if not self._store.owns(self._attempt):
-            raise BusyError(
-                f"run {self._attempt.run_folder.run_id}: another process has taken it over since "
-                f"attempt {self._attempt.generation} began; this one stops"
-            )
+        if not self._store.owns(self.attempt):
+            raise taken_over(self.attempt)
         for writer in self._records:
             writer.flush()
         checkpoints.save(
-            self._attempt,
+            self.attempt,
             step,
             lambda folder: checkpoint.write(folder, snapshot),
             size=snapshot.size,
             fingerprint=self._begun.fingerprint,
             inexact_since=self._begun.inexact_since,
         )
-        checkpoints.discard_older(self._attempt)
+        checkpoints.discard_older(self.attempt)

@@ -12,6 +12,7 @@ from descentlab.data.spec import DataSpec
 from descentlab.errors import ConfigError
 from descentlab.model.spec import ModelSpec, named
 from descentlab.optim.methods import AnyMethod
+from descentlab.runs.heartbeats import TTL
 from descentlab.train.conventions import with_conventions
 from descentlab.train.probe_spec import ProbeSpec
 from descentlab.train.schedule import Schedule
@@ -70,6 +71,12 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Tokens whose logits are held at once; if left out, those of 256 MiB, or 2 GiB on a GPU."""
     tf32: bool = False
     """Let a GPU round the factors of float32 products to 10 bits."""
+    takeover_after: Annotated[float, msgspec.Meta(gt=0)] = TTL
+    """Seconds for which the run's heartbeat may stand still before another process takes over."""
+    hang_after: NonNegative = 1800.0
+    """Seconds that a step may take before the run counts as hung and its process is ended; what
+    comes before the end of the first step, and an evaluation, may take ten times as long. 0 waits
+    for ever."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

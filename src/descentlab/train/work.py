@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
+import torch
 
 from descentlab.data.prepare import PreparedData, prepare, reopen
 from descentlab.errors import (
@@ -20,31 +21,34 @@ from descentlab.errors import (
     StorageError,
 )
 from descentlab.runs.checkpoints import discard_all
+from descentlab.runs.heartbeats import Heart
 from descentlab.runs.identity import Run
 from descentlab.runs.records import Value
 from descentlab.runs.store import Attempt, Result, Store
 from descentlab.train.environment import environment, set_up_process
 from descentlab.train.loop import Observer, Outcome, Training, train
 from descentlab.train.recorder import Recorder
-from descentlab.train.resuming import Saver, beginning
+from descentlab.train.resuming import Beginning, Saver, beginning, taken_over
 from descentlab.train.signals import Stop, stop_between_steps
 from descentlab.train.spec import RunSpec, run_spec
+from descentlab.train.watchdog import heart_of
 from descentlab.train.world import ALONE, World
 
 Progress = Callable[[int, int, float], None]
 """Called after each step with the step, the number of steps, and the loss."""
 
 
-def work(store_root: str, run_json: str, pause_at: str = "") -> None:
+def work(store_root: str, run_json: str, pause_at: str = "", job: str = "") -> None:
     """Train a registered run, given as JSON, as a process of its own.
 
-    With ``pause_at`` it stops after that step, its state saved. Ends the process with an exit
-    code of the program's if training fails; the reason and the traceback are in the attempt's
-    folder then.
+    With ``pause_at`` it stops after that step, its state saved. ``job`` is what the driver calls
+    it, for the claim. Ends the process with an exit code of the program's if training fails; the
+    reason and the traceback are in the attempt's folder then.
     """
     try:
         run = msgspec.json.decode(run_json, type=Run)
-        train_in_store(Store(Path(store_root)), run, pause_at=int(pause_at or 0))
+        store = Store(Path(store_root))
+        train_in_store(store, run, pause_at=int(pause_at or 0), job=job)
     except Paused:
         return
     except DescentError as error:
@@ -61,6 +65,7 @@ def train_in_store(
     here: World = ALONE,
     *,
     pause_at: int = 0,
+    job: str = "",
 ) -> Result:
     """Train a registered run unless it has a result, and return the result.
 
@@ -75,9 +80,10 @@ def train_in_store(
         warn: told in one line what went not as planned.
         here: this process among those that train the run together; the first one writes.
         pause_at: stop after this step if the run has more; 0 is never.
+        job: what the driver that started this process calls it.
 
     Raises:
-        BusyError: if another process has the run.
+        BusyError: if another process has the run, or has taken it over.
         Paused: if it stopped at ``pause_at``; its state is saved.
         Interrupted: if a signal stopped it; its state is saved.
         DescentError: for anything else that the user can act on.
@@ -85,15 +91,23 @@ def train_in_store(
     folder = store.folder(run.run_id)
     if (result := here.by_first(folder.result)) is not None:
         return result
-    attempt = here.by_first(lambda: store.claim(run.run_id))
+    attempt = here.by_first(lambda: store.claim(run.run_id, job=job))
     try:
         folder.run()  # refuses a damaged spec
         spec = run_spec(run.settings, where=f"run {run.run_id}")
         here.check(spec)
         set_up_process(spec)
         known = environment(spec, here.size)
-        here.by_first(lambda: attempt.begin(known))
-        stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn, here, pause_at)
+        heart = heart_of(store, attempt, spec)
+        with ExitStack() as alive:
+
+            def begin() -> None:
+                alive.enter_context(heart)
+                attempt.begin(known)
+
+            here.by_first(begin)
+            data = tokens_of(run, spec)
+            stop = _train(spec, data, store, attempt, heart, progress, warn, here, pause_at)
     except (Interrupted, Paused, KeyboardInterrupt) as interruption:
         if here.first:
             with suppress(StorageError):  # the state is saved, and that it ended can be seen
@@ -117,7 +131,12 @@ def _put_on_record(error: Exception, attempt: Attempt, here: World) -> None:
     where = f"process {here.rank} of {here.size}: " if here.size > 1 else ""
     with suppress(StorageError):  # the first error is the one to show
         if attempt.ending() is None:
-            attempt.end("failed", where + _reason(error), log=traceback.format_exc())
+            attempt.end(
+                "failed",
+                where + _reason(error),
+                log=traceback.format_exc(),
+                passing=isinstance(error, StorageError) or _out_of_memory(error),
+            )
 
 
 def tokens_of(run: Run, spec: RunSpec) -> PreparedData:
@@ -135,9 +154,16 @@ def tokens_of(run: Run, spec: RunSpec) -> PreparedData:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, MemoryError):
+    if _out_of_memory(error):
         return "out of memory"
     return str(error) if isinstance(error, DescentError) else f"{type(error).__name__}: {error}"
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Whether Python or torch was refused memory; torch's CPU allocator has no type for it."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
 
 
 def _train(
@@ -145,6 +171,7 @@ def _train(
     data: PreparedData,
     store: Store,
     attempt: Attempt,
+    heart: Heart,
     progress: Progress,
     warn: Callable[[str], None],
     here: World,
@@ -162,27 +189,16 @@ def _train(
             if "loss" in record:
                 progress(int(record["step"]), steps, float(record["loss"]))
 
-        def boundary(training: Training) -> None:
-            # All processes stop and save at the same step, whichever was told to.
-            number, due = here.largest(stop.received or 0, int(saver.due(training)))
-            pause = pause_at > 0 and training.step >= pause_at
-            if number or due or pause:
-                saver.save(training)
-                (number,) = here.largest(stop.received or number)  # it may have come meanwhile
-            if number:
-                stop.received = number
-                raise stop.stopped(
-                    f"stopped after step {training.step} of {steps}, state saved; the same "
-                    "command goes on from there"
-                )
-            if pause:
-                raise Paused(f"paused after step {training.step} of {steps}, state saved")
+        def timing(record: Mapping[str, Value]) -> None:
+            heart.at(int(record["step"]), slow=True)  # an evaluation may follow
+            if recorder is not None:
+                recorder.timing(record)
 
         observer = Observer(
             metrics=observe,
-            timing=recorder.timing if recorder else _ignore,
+            timing=timing,
             probes=recorder.probes if recorder else _ignore,
-            boundary=boundary,
+            boundary=_boundary(begun, saver, stop, heart, here, pause_at),
         )
         outcome = train(begun.spec, data, observer, begun.snapshot, here)
         if recorder is not None:
@@ -192,6 +208,36 @@ def _train(
         files.close()  # its records are durable before the result is
         here.by_first(lambda: _finish(spec, store, attempt, outcome, begun.inexact_since))
     return stop
+
+
+def _boundary(
+    begun: Beginning, saver: Saver, stop: Stop, heart: Heart, here: World, pause_at: int
+) -> Callable[[Training], None]:
+    """What to do between two steps: leave the run to others, save it, stop or pause."""
+
+    def boundary(training: Training) -> None:
+        step, steps = training.step, begun.spec.training.steps
+        heart.at(step, slow=step == begun.step)
+        # All processes stop and save at the same step, whichever was told to.
+        number, due, lost = here.largest(
+            stop.received or 0, int(saver.due(training)), int(heart.lost)
+        )
+        pause = pause_at > 0 and step >= pause_at
+        if lost:
+            raise taken_over(saver.attempt)
+        if number or due or pause:
+            saver.save(training)
+            (number,) = here.largest(stop.received or number)  # it may have come meanwhile
+        if number:
+            stop.received = number
+            raise stop.stopped(
+                f"stopped after step {step} of {steps}, state saved; the same "
+                "command goes on from there"
+            )
+        if pause:
+            raise Paused(f"paused after step {step} of {steps}, state saved")
+
+    return boundary
 
 
 def _ignore(record: Mapping[str, Value]) -> None:
@@ -204,7 +250,7 @@ def _finish(
     """Publish the result, and drop the checkpoints that it makes superfluous."""
     diverged = outcome.diverged_at is not None
     if not store.owns(attempt):
-        raise BusyError(f"run {attempt.run_folder.run_id}: another process has taken it over")
+        raise taken_over(attempt)
     published = attempt.finish(
         Result(
             outcome="diverged" if diverged else "ok",

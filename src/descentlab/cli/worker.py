@@ -1,0 +1,71 @@
+"""``descent worker``: trains what is registered in a store, for any scheduler to start."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def worker(
+    store: Annotated[Path, tyro.conf.Positional],
+    *,
+    study: str | None = None,
+    runs: int | None = None,
+    wait: bool = False,
+    workers: int = 1,
+    retries: int = 2,
+) -> None:
+    """Train registered runs of a store that have no result, one after another.
+
+    Register them with descent sweep STUDY --store STORE --register-only, then start as many
+    workers as you like, on any hosts that share the folder: from an HTCondor or PBS script, or
+    by hand. Each run is trained by one of them, and one that dies leaves its run to the others.
+    After TERM, USR1 or USR2 the state is saved and the exit code is 75: start it again.
+
+    Args:
+        store: the folder of runs.
+        study: take only runs of this study.
+        runs: take so many runs at most.
+        wait: when no run is left to take, stay and look for new ones.
+        workers: runs at once; 0 trains in this process.
+        retries: how often a run is tried again that was killed, hung, or out of memory or disk.
+    """
+    from descentlab.cli.progress import Screen, SweepDisplay
+    from descentlab.cli.running import TARGET, executor_for, refuse_negative, steps_of
+    from descentlab.cli.runs import describe, outcome
+    from descentlab.errors import ConfigError, Interrupted, Preempted
+    from descentlab.runs.store import Store
+    from descentlab.sweep.worker import Worker
+
+    refuse_negative("retries", retries, "0 tries each run once")
+    if runs is not None and runs < 1:
+        raise ConfigError(f"runs: got {runs}; take 1 or more, or leave it out to take all")
+    opened = Store(store)
+    with SweepDisplay(f"worker on {store}", Screen()) as display:
+        this = Worker(
+            store=opened,
+            executor=executor_for(workers),
+            target=TARGET,
+            observe=display.show,
+            steps_of=steps_of,
+            label_of=describe,
+            study=study,
+            limit=runs,
+            wait=wait,
+            retries=retries,
+        )
+        try:
+            this.work()
+        except Interrupted as stopped:
+            if stopped.signal_number == signal.SIGINT:
+                raise
+            raise Preempted(
+                "stopped, with the state of what was in training saved; start it again",
+                stopped.signal_number,
+            ) from None
+    for run_id in sorted(this.results):
+        run = opened.folder(run_id).run()
+        print(f"{run_id}  {describe(run)}  {outcome(opened.status(run_id))}")
