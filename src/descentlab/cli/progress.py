@@ -105,6 +105,9 @@ class SweepDisplay:
 
     def _line(self, progress: Progress) -> str:
         parts = [f"{progress.done}/{progress.total} runs"]
+        if progress.spent is not None:
+            share = progress.spent.so_far / max(1, progress.total)
+            parts = [f"{progress.done} of {progress.total} runs whole, {share:.0%} of all training"]
         if progress.already_done:
             parts.append(f"{progress.already_done} of them from before")
         if progress.diverged:
@@ -117,7 +120,9 @@ class SweepDisplay:
         if progress.elsewhere:
             parts.append(f"{progress.elsewhere} at work in another process")
         parts.append(duration(progress.elapsed))
-        if progress.done < progress.total:
+        if progress.spent is not None and progress.spent.asked > 0:
+            parts.append(f"{duration(progress.seconds_left)} to the next decision")
+        elif progress.spent is None and progress.done < progress.total:
             parts.append(f"{duration(progress.seconds_left)} left")
         return ", ".join(parts)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -161,15 +161,23 @@ def newest(run_folder: RunFolder, warn: Callable[[str], None]) -> Checkpoint | N
     return None
 
 
-def saved(run_folder: RunFolder) -> tuple[Attempt, int] | None:
-    """The attempt that a run would go on from and the step after which it was saved.
+class Saved(NamedTuple):
+    """Where a run would go on."""
+
+    attempt: Attempt
+    step: int
+    """Updates made by then."""
+
+
+def saved(run_folder: RunFolder) -> Saved | None:
+    """Where a run would go on, by the names of its checkpoints.
 
     Nothing is read or checked, so it is quick, and no promise.
     """
     for generation in range(run_folder.generations(), 0, -1):
         attempt = run_folder.attempt(generation)
         if found := stored(attempt):
-            return attempt, int(found[0].name.removeprefix("step-"))
+            return Saved(attempt, int(found[0].name.removeprefix("step-")))
     return None
 
 

@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from descentlab.config import NonNegativeInt, PositiveInt, digest, seal, unseal
 from descentlab.errors import CorruptError
+from descentlab.runs.folder import refuse_newer
 from descentlab.runs.identity import ID_LENGTH, SCHEMA
-from descentlab.runs.store import Store, refuse_newer
+from descentlab.runs.store import Store
 from descentlab.storage import flush, make_folder, storage_errors, unfinished_name
 
 READING = 1

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from descentlab.runs.store import Store
+
+
+class Spent(NamedTuple):
+    """Training in units of whole runs."""
+
+    so_far: float
+    asked: float
+    """What is wanted now, beyond that."""
 
 
 class Agenda(ABC):
@@ -18,7 +29,15 @@ class Agenda(ABC):
 
     @abstractmethod
     def ended(self, run_id: str) -> None:
-        """Take in that a run has got further, or was given up."""
+        """Look again at a run that may have got further."""
+
+    @abstractmethod
+    def failed(self, run_id: str) -> None:
+        """Take in that a run was given up."""
+
+    @abstractmethod
+    def spent(self) -> Spent | None:
+        """How much was trained; None where every run is wanted whole."""
 
 
 class Whole(Agenda):
@@ -26,13 +45,22 @@ class Whole(Agenda):
 
     Args:
         run_ids: which.
+        store: where they are.
     """
 
-    def __init__(self, run_ids: list[str]) -> None:
+    def __init__(self, run_ids: Iterable[str], store: Store) -> None:
         self._left: dict[str, int | None] = dict.fromkeys(run_ids)
+        self._store = store
 
     def wanted(self) -> Mapping[str, int | None]:
         return self._left
 
     def ended(self, run_id: str) -> None:
+        if self._store.folder(run_id).done.exists():
+            self._left.pop(run_id, None)
+
+    def failed(self, run_id: str) -> None:
         self._left.pop(run_id, None)
+
+    def spent(self) -> Spent | None:
+        return None

@@ -17,10 +17,12 @@ from typing import NamedTuple
 import msgspec
 
 from descentlab.errors import BusyError, FailedRuns, Preempted
+from descentlab.runs.checkpoints import saved
 from descentlab.runs.folder import Attempt, Result, Status
 from descentlab.runs.identity import Run
 from descentlab.runs.records import last_record
 from descentlab.runs.store import Store
+from descentlab.sweep.agenda import Agenda, Spent, Whole
 from descentlab.sweep.executors.base import Executor, Job, Task
 from descentlab.sweep.failures import Failure, by_exit_code, on_record, summary
 
@@ -62,6 +64,8 @@ class Progress:
     """Runs that another process on this store is working on."""
     retried: int = 0
     """Tries that failed and were, or will be, followed by another."""
+    spent: Spent | None = None
+    """Of a race, whose runs need not all come to their ends."""
 
 
 Observe = Callable[[Progress], None]
@@ -73,6 +77,8 @@ class Own(NamedTuple):
     job: Job
     name: str
     """Stands in the claim that the job makes, and in no other."""
+    pause_at: int | None
+    """The step that it was asked to pause after; None for the run's end."""
 
 
 @dataclass
@@ -80,7 +86,7 @@ class Sweep:
     """One drive of a list of runs through a store.
 
     Args:
-        runs: what must have a result in the end; equal runs are trained once.
+        runs: what may be trained; equal runs are trained once.
         labels: by run id, what people call them.
         store: where they lie.
         executor: where they are computed.
@@ -91,6 +97,7 @@ class Sweep:
         retries: how often a run is tried again after what may pass; see ``failures``.
         limit: submit no more than so many runs, and leave the others.
         leave_others: do not wait for runs that other processes work on.
+        agenda: what of the runs to train; all of each, if left out.
     """
 
     runs: Sequence[Run]
@@ -103,11 +110,16 @@ class Sweep:
     retries: int = RETRIES
     limit: int | None = None
     leave_others: bool = False
+    agenda: Agenda | None = None
     results: dict[str, Result] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     """The runs that were submitted here."""
     _by_id: dict[str, Run] = field(default_factory=dict, init=False)
+    _agenda: Agenda = field(init=False)
+    _wanted: Mapping[str, int | None] = field(default_factory=dict, init=False)
+    _queued: set[tuple[str, int | None]] = field(default_factory=set, init=False)
+    """What was ever put in line."""
     _waiting: deque[str] = field(default_factory=deque, init=False)
     _jobs: dict[str, Own] = field(default_factory=dict, init=False)
     _elsewhere: set[str] = field(default_factory=set, init=False)
@@ -116,12 +128,13 @@ class Sweep:
     """The newest generation of a run whose failure was there before, or is counted."""
     _began: float = field(default=0.0, init=False)
     _already_done: int = field(default=0, init=False)
+    _spent_before: float = field(default=0.0, init=False)
     _diverged: int = field(default=0, init=False)
     _observed: float = field(default=0.0, init=False)
     _next_look: float = field(default=0.0, init=False)
 
     def drive(self) -> dict[str, Result]:
-        """Train every run that has no result and return all results by run id.
+        """Train what is wanted and has no result yet, and return all results by run id.
 
         On any exception, a signal's included, the running runs are stopped first.
 
@@ -133,10 +146,13 @@ class Sweep:
         for run_id, run in self._by_id.items():
             self.store.register(run)
             if not self._collect(run_id):
-                self._waiting.append(run_id)
                 status = self.store.status(run_id)
                 self._seen[run_id] = status.generation - (status.state != "failed")
         self._already_done = len(self.results)
+        self._agenda = self.agenda or Whole(self._seen, self.store)
+        self._line_up()
+        spent = self._agenda.spent()
+        self._spent_before = spent.so_far if spent else 0.0
         try:
             while self._left():
                 self._submit()
@@ -158,6 +174,19 @@ class Sweep:
         """Whether there is anything to do or to wait for."""
         return bool(self._jobs or self._waiting or (self._elsewhere and not self.leave_others))
 
+    def _line_up(self) -> None:
+        """Put in line what is newly wanted."""
+        self._wanted = self._agenda.wanted()
+        new = [item for item in self._wanted.items() if item not in self._queued]
+        self._queued.update(new)
+        for run_id, _ in new:
+            if run_id not in self._jobs and run_id not in self._waiting:
+                self._waiting.append(run_id)
+
+    def _got_further(self, run_id: str) -> None:
+        self._agenda.ended(run_id)
+        self._line_up()
+
     def _collect(self, run_id: str) -> bool:
         result = self.store.folder(run_id).result()
         if result is not None:
@@ -169,9 +198,12 @@ class Sweep:
         """Start runs while there is room."""
         while self._waiting and len(self._jobs) < self.executor.capacity:
             run_id = self._waiting.popleft()
+            if run_id not in self._wanted:
+                continue
             status = self.store.status(run_id)
             if status.state == "done":
                 self._collect(run_id)
+                self._got_further(run_id)
             elif status.state == "running":
                 self._elsewhere.add(run_id)
                 # Whoever has it began like this driver: it looks for work in another place.
@@ -193,9 +225,10 @@ class Sweep:
         if len(self.begun) == self.limit:
             self._waiting = deque(each for each in self._waiting if each in self.begun)
             self._elsewhere &= self.begun
-        arguments = (str(self.store.root), run_json, "", name)
+        pause_at = self._wanted[run_id]
+        arguments = (str(self.store.root), run_json, str(pause_at or ""), name)
         job = self.executor.submit(Task(self.target, arguments))
-        self._jobs[run_id] = Own(job, name)
+        self._jobs[run_id] = Own(job, name, pause_at)
 
     def _look_around(self) -> None:
         """See what became of runs that others work on, and end own jobs that are silent."""
@@ -205,7 +238,9 @@ class Sweep:
         for run_id in list(self._elsewhere):
             if self.store.status(run_id).state != "running":
                 self._elsewhere.discard(run_id)
-                self._waiting.appendleft(run_id)
+                if not self._collect(run_id):
+                    self._waiting.appendleft(run_id)
+                self._got_further(run_id)
         for run_id, own in self._jobs.items():
             attempt = self._attempt_of(run_id, own)
             if attempt is None or own.job.exit_code() is not None:
@@ -231,15 +266,22 @@ class Sweep:
             if code is None:
                 continue
             own = self._jobs.pop(run_id)
-            if self._collect(run_id):
-                continue
-            if code == BusyError.exit_code:
+            if self._collect(run_id) or self._reached(run_id, own, code):
+                self._got_further(run_id)
+            elif code == BusyError.exit_code:
                 self.begun.discard(run_id)
                 self._elsewhere.add(run_id)
             elif code == Preempted.exit_code:  # its state is saved
                 self._waiting.append(run_id)
             else:
                 self._count(run_id, self._why(run_id, own, code))
+
+    def _reached(self, run_id: str, own: Own, code: int) -> bool:
+        """Whether a job paused where it was asked to."""
+        if code != 0 or own.pause_at is None:
+            return False
+        found = saved(self.store.folder(run_id))
+        return found is not None and found.step >= own.pause_at
 
     def _why(self, run_id: str, own: Own, code: int) -> Failure:
         """What ended a job without a result; it is on record from then on."""
@@ -261,6 +303,8 @@ class Sweep:
             return
         times = f" (try {tries} of {1 + self.retries})" if failure.passing and tries > 1 else ""
         self.failures[run_id] = failure.reason + times
+        self._agenda.failed(run_id)
+        self._line_up()
 
     def _stop(self) -> None:
         for own in self._jobs.values():
@@ -295,10 +339,14 @@ class Sweep:
             running=running,
             elsewhere=len(self._elsewhere),
             retried=sum(self._failed_tries.values()) - len(self.failures),
+            spent=self._agenda.spent(),
         )
 
     def _seconds_left(self, elapsed: float, running: list[RunningRun]) -> float | None:
         """Time per run so far, a running one counted by its share, times the runs left."""
+        if (spent := self._agenda.spent()) is not None:
+            trained = spent.so_far - self._spent_before
+            return elapsed / trained * spent.asked if trained > 0.1 else None
         done = len(self.results) + len(self.failures)
         partly = sum(each.step / each.steps for each in running)
         trained = done - self._already_done + partly

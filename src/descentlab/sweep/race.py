@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from descentlab.runs.checkpoints import saved
+from descentlab.runs.folder import Attempt
 from descentlab.runs.identity import Run
 from descentlab.runs.records import read_records
-from descentlab.runs.store import Attempt, Store
-from descentlab.sweep.agenda import Agenda
+from descentlab.runs.store import Store
+from descentlab.sweep.agenda import Agenda, Spent
 from descentlab.sweep.racing.curve import Curve, curve_of
 from descentlab.sweep.racing.scheduler import ROUNDING, Report
 
@@ -62,10 +63,18 @@ class Race(Agenda):
     def ended(self, run_id: str) -> None:
         self._standings.pop(run_id, None)
 
-    def give_up(self, run_id: str) -> None:
-        """Let the race go on without a run that failed; nothing is won with it."""
-        self._given_up.add(run_id)
+    def failed(self, run_id: str) -> None:
+        self._given_up.add(run_id)  # the race goes on without it, as if it had diverged
         self.ended(run_id)
+
+    def spent(self) -> Spent:
+        so_far = {run_id: report.fraction for run_id, report in self._standings.items()}
+        asked = {
+            run_id: 1.0 if step is None else step / self._steps(run_id)
+            for run_id, step in self.wanted().items()
+        }
+        beyond = [max(0.0, until - so_far.get(run_id, 0.0)) for run_id, until in asked.items()]
+        return Spent(math.fsum(so_far.values()), math.fsum(beyond))
 
     def _tell_what_is_known(self) -> bool:
         told = False
