@@ -54,13 +54,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Fraction from which learning rates are compared."""
     behind_higher: Nats = 0.02
     """How much worse than a cell of a higher learning rate a cell may be."""
-    behind_lower: Nats = 0.25
+    behind_lower: Nats = 0.35
     """The same for a lower one, times the share of the budget that is left."""
     finals: Annotated[int, msgspec.Meta(ge=1)] = 6
     """Cells that are trained to the end before the poll."""
     poll: Share = 0.4
     """Fraction at which a neighbour of the best is compared with it."""
-    behind_best: Nats = 0.04
+    behind_best: Nats = 0.06
     """How much worse than the best it may be there, and half of what ``behind_lower`` allows
     more if its learning rate is higher."""
     polled: Annotated[int, msgspec.Meta(ge=0)] = 2
