@@ -67,6 +67,7 @@ class Watched(Racing):
         until = dict(self.ask())[key]
         assert report.fraction == until
         assert report.curve.fractions.max() <= until + 1e-9
+        assert report.curve.fractions.size == report.curve.losses.size
         assert (report.loss is None) == (until < 1)
         self.trained = {**getattr(self, "trained", {}), key: until}
         super().tell(key, report)
