@@ -178,8 +178,10 @@ def main() -> None:
         lines.append(row(f"{name} {shown}".strip(), scores))
     names = [f"{each.name} ({len(each.cells)})" for each in sweeps]
     print(aligned(["cost / regret", *names, "mean"], lines))
+    seconds = time.perf_counter() - began
     print(
-        f"{options.seeds} seeds, {time.perf_counter() - began:.0f} s, optuna {optuna.__version__}"
+        f"{options.seeds} seeds, {options.tpe_seeds} for TPE; {seconds:.0f} s; "
+        f"optuna {optuna.__version__}"
     )
 
 
