@@ -87,6 +87,10 @@ def test_no_run_of_sgd_is_paused_before_late():
     assert race.result().winner == "2/0.9/0.9"
 
 
+def test_cells_that_may_never_be_dropped_are_all_trained():
+    assert raced(bowl(), cells=grid(no_drop_before=1.0)).cost == 1.0
+
+
 @pytest.mark.parametrize("method", ["sgd", "sgd+Gclip", "sgd+Cclip", "SGD", "clipSGD"])
 def test_the_family_of_sgd(method):
     assert no_drop_before(method) == 0.6
@@ -263,6 +267,7 @@ def test_decisions_can_be_written_down():
         (grid(), {**AXES, "beta1": "rate"}, "only one may hold learning rates"),
         (grid(), {**AXES, "beta1": "category"}, "no categories"),
         (grid(budget=0.0), AXES, "must be above 0"),
+        (grid(no_drop_before=1.5), AXES, "no_drop_before is 1.5"),
         (grid(lrs=(math.nan,)), AXES, "finite number"),
     ],
 )

@@ -107,7 +107,8 @@ class Racing(Waves):
 
     def _plan(self, keys: list[str]) -> Iterator[None]:
         alive = list(keys)
-        fractions = [each for each in rungs(self.rules.first, self.rules.eta) if each < 1]
+        spared = min(self._drop_from(key) for key in keys)  # nobody can be dropped before
+        fractions = rungs(max(self.rules.first, spared), self.rules.eta)[:-1]
         for fraction in fractions:
             if all(self._spared(key, fraction) for key in alive):
                 continue  # nobody can be dropped here, so nobody needs to pause
