@@ -19,6 +19,7 @@ def reproduce(
     store: Path = Path("store"),
     out: Path | None = None,
     workers: int | None = None,
+    racing: bool = True,
 ) -> None:
     """Reproduce an experiment of the paper with models trained here.
 
@@ -35,6 +36,8 @@ def reproduce(
         store: the folder of runs.
         out: the folder for table and figures; results/<experiment>-<scale> by default.
         workers: runs at once, by default one per core; 0 trains in this process.
+        racing: stop runs in tuning that cannot win, by rules that are the same for all methods;
+            --no-racing trains every one to its end.
     """
     import time
 
@@ -58,7 +61,13 @@ def reproduce(
     def execute(stage: Stage) -> dict[str, Result]:
         title = f"{experiment} {stage.name}"
         return drive(
-            title, stage.runs, stage.labels, store=opened, executor=executor, screen=screen
+            title,
+            stage.runs,
+            stage.labels,
+            store=opened,
+            executor=executor,
+            screen=screen,
+            agenda=stage.agenda,
         )
 
     hold = {"table1": table1.run, "constant-variance": constant_variance.run}[experiment]
@@ -68,6 +77,7 @@ def reproduce(
         resolve=resolver(notice=screen.tell),
         execute=execute,
         warn=warn,
+        racing=racing,
     )
     report = hold(scale, laboratory)
     folder = out or Path("results") / f"{experiment}-{scale}"

@@ -1,6 +1,7 @@
 """Methods against one another: each tuned on its own grid, then run with fresh seeds.
 
-Every method gets a grid of the same size over what it has to tune, on one seed. Where the
+Every method gets a grid of the same size over what it has to tune, on one seed. The grids are
+raced, each by itself and all under the same rules, unless that is turned off. Where the
 optimum lies on an edge, the grid is extended; afterwards every method gets as many trials
 as the one that had most. The winner of each then runs with seeds that tuning never saw,
 the same for all methods, so that being chosen does not flatter it.
@@ -12,7 +13,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from descentlab.analysis.comparison import SYMBOLS, Contender
 from descentlab.config import digest
@@ -20,7 +21,11 @@ from descentlab.errors import ConfigError
 from descentlab.runs.identity import Run
 from descentlab.runs.store import Result, Store
 from descentlab.sweep.study import label, place
-from descentlab.sweep.tuning import Axis, Point, Search, shortfalls
+from descentlab.sweep.agenda import Agenda
+from descentlab.sweep.race import Race
+from descentlab.sweep.racing.raced_search import RacedSearch
+from descentlab.sweep.racing.scheduler import Report
+from descentlab.sweep.tuning import Axis, Point, shortfalls
 from descentlab.train.plan import Resolver
 
 TUNING_SEED = 0
@@ -55,6 +60,8 @@ class Stage:
     name: str
     runs: list[Run]
     labels: Mapping[str, str]
+    agenda: Agenda | None = None
+    """What of the runs to train; all of each, if there is none."""
 
 
 Execute = Callable[[Stage], Mapping[str, Result]]
@@ -69,8 +76,10 @@ class Trial:
     point: Mapping[str, float]
     seed: int
     run_id: str
-    loss: float
-    """Final held-out loss in nats, infinite if the run diverged."""
+    loss: float | None
+    """Final held-out loss in nats, infinite if the run diverged; None if racing stopped it."""
+    reached: float = 1.0
+    """The share of its budget that it was trained for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +119,37 @@ class Laboratory:
     execute: Execute
     warn: Callable[[str], None]
     """Shows the user one line."""
+    racing: bool = True
+    """Whether tuning stops runs that cannot win."""
+
+
+class _Planned(NamedTuple):
+    """A run that is asked for, and what it is to its method."""
+
+    method: str
+    values: Point
+    seed: int
+    run: Run
+
+
+class _Racers:
+    """One method's race, its points called by the ids of their runs.
+
+    Args:
+        raced: the race.
+        points: by run id.
+    """
+
+    def __init__(self, raced: RacedSearch, points: Mapping[str, Point]) -> None:
+        self._raced = raced
+        self._points = points
+        self._run_ids = {point: run_id for run_id, point in points.items()}
+
+    def ask(self) -> list[tuple[str, float]]:
+        return [(self._run_ids[point], until) for point, until in self._raced.ask()]
+
+    def tell(self, key: str, report: Report) -> None:
+        self._raced.tell(self._points[key], report)
 
 
 class Contest:
@@ -120,15 +160,24 @@ class Contest:
         self._laboratory = laboratory
         self._trials: list[Trial] = []
         self._searches = {
-            name: Search(copy.deepcopy(entry.axes)) for name, entry in design.entries.items()
+            name: RacedSearch(
+                copy.deepcopy(entry.axes),
+                method=str(entry.optimizer["method"]),
+                racing=laboratory.racing,
+            )
+            for name, entry in design.entries.items()
         }
+        self._runs: dict[str, Run] = {}
+        self._labels: dict[str, str] = {}
+        self._points: dict[str, dict[str, Point]] = {name: {} for name in design.entries}
+        """By method and run id, what was tried in tuning."""
 
     def run(self) -> Standing:
         """Tune, extend, even out, and run the winners with fresh seeds."""
         self.tune()
         asked = {
-            name: [(search.best, seed) for seed in self._laboratory.seeds]
-            for name, search in self._searches.items()
+            name: [(raced.search.best, seed) for seed in self._laboratory.seeds]
+            for name, raced in self._searches.items()
         }
         trials = self._train("seeds", asked)
         winners = {
@@ -143,26 +192,27 @@ class Contest:
 
     def tune(self) -> dict[str, dict[str, Any]]:
         """Return the settings of each method's best run on the tuning seed."""
-        self._trial("grid", {name: search.start() for name, search in self._searches.items()})
+        self._race("grid", {name: raced.search.start() for name, raced in self._searches.items()})
         while extensions := self._extensions():
-            self._trial("extension", extensions)
-        lacking = shortfalls(list(self._searches.values()))
+            self._race("extension", extensions)
+        lacking = shortfalls([raced.search for raced in self._searches.values()])
         refinements = {
-            name: search.refinement(count)
-            for (name, search), count in zip(self._searches.items(), lacking, strict=True)
+            name: raced.refinement(count)
+            for (name, raced), count in zip(self._searches.items(), lacking, strict=True)
         }
-        self._trial("refinement", refinements)
+        self._race("refinement", refinements)
+        self._trials += [trial for name in self._searches for trial in self._tried(name)]
         return {
-            name: self._settings(name, search.best, TUNING_SEED)
-            for name, search in self._searches.items()
+            name: self._settings(name, raced.search.best, TUNING_SEED)
+            for name, raced in self._searches.items()
         }
 
     def _extensions(self) -> dict[str, list[Point]]:
         extensions = {}
-        for name, search in self._searches.items():
-            edges = ", ".join(search.edges())
-            best = _shown(search.best_by_name)
-            if points := search.extension():
+        for name, raced in self._searches.items():
+            edges = ", ".join(raced.search.edges())
+            best = _shown(raced.search.best_by_name)
+            if points := raced.extension():
                 self._laboratory.warn(
                     f"{name}: its best setting ({best}) lies on an edge of its grid ({edges}); "
                     f"extending the grid there by {len(points)} trials"
@@ -170,40 +220,72 @@ class Contest:
                 extensions[name] = points
         return extensions
 
-    def _trial(self, stage: str, points: Mapping[str, list[Point]]) -> None:
-        """Train points on the tuning seed and let each search see its own scores."""
+    def _race(self, stage: str, points: Mapping[str, list[Point]]) -> None:
+        """Let points into each method's race on the tuning seed, and bring it to its end."""
         asked = {
             name: [(point, TUNING_SEED) for point in chosen] for name, chosen in points.items()
         }
-        trials = self._train(stage, asked)
-        for name, search in self._searches.items():
-            mine = [each for each in trials if each.method == name]
-            search.observe({tuple(each.point.values()): each.loss for each in mine})
-
-    def _train(self, stage: str, asked: Mapping[str, Sequence[tuple[Point, int]]]) -> list[Trial]:
-        planned: list[tuple[str, dict[str, float], int, Run]] = []
-        labels: dict[str, str] = {}
-        for name, chosen in asked.items():
-            for values, seed in chosen:
-                point = self._named(name, values)
-                where = f"{self._design.name}, {name}"
-                run = self._laboratory.resolve(self._settings(name, values, seed), where)
-                planned.append((name, point, seed, run))
-                labels.setdefault(run.run_id, f"{name} {_shown({**point, 'seed': seed})}")
+        planned = self._plan(stage, asked)
+        for each in planned:
+            self._points[each.method][each.run.run_id] = each.values
         if not planned:
-            return []
-        self._register(stage, planned)
-        runs = list({run.run_id: run for *_, run in planned}.values())
-        results = self._laboratory.execute(Stage(name=stage, runs=runs, labels=labels))
-        trials = [
+            return
+        racers = [_Racers(raced, self._points[name]) for name, raced in self._searches.items()]
+        self._laboratory.execute(
+            Stage(
+                name=stage,
+                runs=list(self._runs.values()),
+                labels=self._labels,
+                agenda=Race(racers, self._runs, self._laboratory.store),
+            )
+        )
+
+    def _tried(self, name: str) -> list[Trial]:
+        """Every trial of a method's tuning, in the order in which they entered."""
+        raced = self._searches[name]
+        return [
             Trial(
                 method=name,
-                point=point,
-                seed=seed,
-                run_id=run.run_id,
-                loss=loss_of(results[run.run_id]),
+                point=self._named(name, point),
+                seed=TUNING_SEED,
+                run_id=run_id,
+                loss=raced.search.scores.get(point),
+                reached=raced.reached(point),
             )
-            for name, point, seed, run in planned
+            for run_id, point in self._points[name].items()
+        ]
+
+    def _plan(
+        self, stage: str, asked: Mapping[str, Sequence[tuple[Point, int]]]
+    ) -> list[_Planned]:
+        """Turn what is asked into runs, and put them on record as a study."""
+        planned = []
+        for name, chosen in asked.items():
+            for values, seed in chosen:
+                where = f"{self._design.name}, {name}"
+                run = self._laboratory.resolve(self._settings(name, values, seed), where)
+                planned.append(_Planned(name, values, seed, run))
+                self._runs.setdefault(run.run_id, run)
+                shown = _shown({**self._named(name, values), "seed": seed})
+                self._labels.setdefault(run.run_id, f"{name} {shown}")
+        if planned:
+            self._register(stage, planned)
+        return planned
+
+    def _train(self, stage: str, asked: Mapping[str, Sequence[tuple[Point, int]]]) -> list[Trial]:
+        """Train runs to their ends."""
+        planned = self._plan(stage, asked)
+        runs = list({each.run.run_id: each.run for each in planned}.values())
+        results = self._laboratory.execute(Stage(name=stage, runs=runs, labels=self._labels))
+        trials = [
+            Trial(
+                method=each.method,
+                point=self._named(each.method, each.values),
+                seed=each.seed,
+                run_id=each.run.run_id,
+                loss=loss_of(results[each.run.run_id]),
+            )
+            for each in planned
         ]
         self._trials += trials
         return trials
@@ -219,15 +301,18 @@ class Contest:
             {**self._design.run, "optimizer": dict(entry.optimizer)}, {**tuned, "seed": seed}
         )
 
-    def _register(
-        self, stage: str, planned: Sequence[tuple[str, Mapping[str, float], int, Run]]
-    ) -> None:
+    def _register(self, stage: str, planned: Sequence[_Planned]) -> None:
         content = {
             "experiment": self._design.name,
             "stage": stage,
             "runs": [
-                {"method": name, **point, "seed": seed, "run_id": run.run_id}
-                for name, point, seed, run in planned
+                {
+                    "method": each.method,
+                    **self._named(each.method, each.values),
+                    "seed": each.seed,
+                    "run_id": each.run.run_id,
+                }
+                for each in planned
             ],
         }
         self._laboratory.store.register_study(
@@ -235,7 +320,7 @@ class Contest:
         )
 
     def _contender(self, name: str, winners: Mapping[str, list[str]]) -> Contender:
-        search = self._searches[name]
+        search = self._searches[name].search
         mine = [trial for trial in self._trials if trial.method == name]
         if edges := search.edges():
             self._laboratory.warn(
@@ -244,9 +329,13 @@ class Contest:
         return Contender(
             name=name,
             best=search.best_by_name,
-            losses=[trial.loss for trial in mine if trial.seed != TUNING_SEED],
-            trials=len(search.scores),
-            diverged=sum(math.isinf(trial.loss) for trial in mine),
+            losses=[
+                trial.loss
+                for trial in mine
+                if trial.seed != TUNING_SEED and trial.loss is not None
+            ],
+            trials=len(search.trials),
+            diverged=sum(trial.loss == math.inf for trial in mine),
             runs=len(mine),
             edges=edges,
             same_as=_twin(name, winners),

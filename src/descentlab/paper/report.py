@@ -88,7 +88,8 @@ def _as_data(report: Report, frame: pd.DataFrame) -> dict[str, object]:
             **trial.point,
             "seed": trial.seed,
             "run_id": trial.run_id,
-            "validation_loss": trial.loss if math.isfinite(trial.loss) else "diverged",
+            "validation_loss": "diverged" if trial.loss == math.inf else trial.loss,
+            "reached": trial.reached,
         }
         for trial in report.standing.trials
     ]
@@ -128,7 +129,7 @@ def _tuning_trials(standing: Standing) -> pd.DataFrame:
             "perplexity": float(np.exp(trial.loss)),
         }
         for trial in standing.trials
-        if trial.seed == TUNING_SEED
+        if trial.seed == TUNING_SEED and trial.loss is not None
     ]
     return pd.DataFrame(rows)
 

@@ -8,7 +8,6 @@ optimizer; those numbers that vary are its axes.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,21 +72,20 @@ def sweeps_of(runs: Sequence[RecordedRun]) -> list[RecordedSweep]:
     equal settings the first counts. Sweeps of fewer than four cells are left out, and so are
     those of which no run came to a finite loss.
     """
-    groups: dict[tuple[str, ...], list[RecordedRun]] = {}
+    groups: dict[tuple[str, frozenset[str], str, str], list[RecordedRun]] = {}
     for run in runs:
-        names = [f"{key}={value}" for key, value in sorted(run.settings.items()) if _is_name(value)]
+        names = frozenset(f"{key}={value}" for key, value in run.settings.items() if _named(value))
         shape = ",".join(sorted(run.settings))
-        groups.setdefault((run.group, " ".join(names), shape, run.rest), []).append(run)
-    times = Counter(group for group, *_ in groups)
-    sweeps = [
-        _sweep(f"{group} {names}".strip() if times[group] > 1 else group, members)
-        for (group, names, *_), members in groups.items()
-    ]
+        groups.setdefault((run.group, names, shape, run.rest), []).append(run)
+    sweeps = []
+    for (group, names, *_), members in groups.items():
+        shared = frozenset.intersection(*(each[1] for each in groups if each[0] == group))
+        sweeps.append(_sweep(" ".join([group, *sorted(names - shared)]), members))
     found = [each for each in sweeps if len(each.cells) >= FEWEST and math.isfinite(each.best)]
     return sorted(found, key=lambda each: each.name)
 
 
-def _is_name(value: Value) -> bool:
+def _named(value: Value) -> bool:
     return isinstance(value, str)
 
 

@@ -31,7 +31,12 @@ Make = Callable[[Sequence[Cell], Mapping[str, Kind], int], Scheduler]
 """Makes a scheduler from cells, axes and a seed."""
 
 
-CANDIDATES = (Rules(), Rules(first=0.03))
+CANDIDATES = tuple(
+    Rules(first=first, window=window, polled=polled)
+    for first in (0.03, 0.04, 0.05)
+    for window in (0.3, 0.4)
+    for polled in (2, 3)
+)
 """Rules that leaving one sweep out chooses from."""
 
 

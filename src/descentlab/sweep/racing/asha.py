@@ -35,7 +35,7 @@ class ASHA(Scheduler):
         *,
         seed: int = 0,
         budget: float = 1.0,
-        first: float = 1 / 27,
+        first: float = 1 / 9,
         eta: float = 3.0,
         width: int = 8,
     ) -> None:

@@ -151,3 +151,7 @@ def _check(cell: Cell, axes: Mapping[str, Kind]) -> None:
             raise ConfigError(f"cell {cell.key}: {name} is {value!r}; a finite number is needed")
     if not 0 < cell.budget < float("inf"):
         raise ConfigError(f"cell {cell.key}: budget is {cell.budget}; it must be above 0")
+    if not 0 <= cell.no_drop_before <= 1:
+        raise ConfigError(
+            f"cell {cell.key}: no_drop_before is {cell.no_drop_before}; it lies in [0, 1]"
+        )

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from descentlab.sweep.racing.grid import Cell, Kind, no_drop_before
-from descentlab.sweep.racing.racing import Racing, Rules
+from descentlab.sweep.racing.full_grid import FullGrid
+from descentlab.sweep.racing.racing import Racing
 from descentlab.sweep.racing.scheduler import Report
 from descentlab.sweep.tuning import Axis, Decays, Point, Search
 
@@ -27,15 +28,15 @@ class RacedSearch:
     Args:
         axes: of the grid; the one named ``lr`` holds learning rates.
         method: the method's name, by which runs of SGD are spared for long.
-        rules: of racing, the same for all methods.
+        racing: whether to race; if not, every point is trained to its end.
     """
 
-    def __init__(self, axes: Sequence[Axis], *, method: str, rules: Rules | None = None) -> None:
+    def __init__(self, axes: Sequence[Axis], *, method: str, racing: bool = True) -> None:
         self.search = Search(axes)
         self._no_drop_before = no_drop_before(method)
         self._points: dict[str, Point] = {}
         kinds: dict[str, Kind] = {axis.name: _kind(axis) for axis in axes}
-        self.race = Racing(self._cells(self.search.start()), kinds, rules=rules)
+        self.race = (Racing if racing else FullGrid)(self._cells(self.search.start()), kinds)
 
     def ask(self) -> list[tuple[Point, float]]:
         """Points, and the share of its budget until which each is to be trained."""
@@ -55,6 +56,10 @@ class RacedSearch:
             self.search.passed_over = {
                 self._points[key] for key in outcome.unfinished if key not in outcome.diverged
             }
+
+    def reached(self, point: Point) -> float:
+        """The share of its budget that a point was trained for."""
+        return self.race.reached(_key(point))
 
     def extension(self) -> list[Point]:
         """Let in new points beyond each edge that the best touches, and return them."""

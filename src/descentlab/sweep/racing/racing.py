@@ -54,13 +54,13 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Fraction from which learning rates are compared."""
     behind_higher: Nats = 0.02
     """How much worse than a cell of a higher learning rate a cell may be."""
-    behind_lower: Nats = 0.25
+    behind_lower: Nats = 0.35
     """The same for a lower one, times the share of the budget that is left."""
     finals: Annotated[int, msgspec.Meta(ge=1)] = 6
     """Cells that are trained to the end before the poll."""
     poll: Share = 0.4
     """Fraction at which a neighbour of the best is compared with it."""
-    behind_best: Nats = 0.04
+    behind_best: Nats = 0.06
     """How much worse than the best it may be there, and half of what ``behind_lower`` allows
     more if its learning rate is higher."""
     polled: Annotated[int, msgspec.Meta(ge=0)] = 2
@@ -92,22 +92,10 @@ class Racing(Waves):
         self._finalists: set[str] = set()
         super().__init__(cells, axes, seed=seed, budget=budget)
 
-    def enter(self, cells: Sequence[Cell]) -> None:
-        """Let further cells into a race that is over, under the same rules.
-
-        They meet those that were compared at the same rungs before, and the best.
-
-        Raises:
-            ConfigError: for a cell that is in the grid.
-        """
-        assert self.over
-        self.grid.add(cells)
-        self._course = self._plan([cell.key for cell in cells])
-        self._go_on()
-
     def _plan(self, keys: list[str]) -> Iterator[None]:
         alive = list(keys)
-        fractions = [each for each in rungs(self.rules.first, self.rules.eta) if each < 1]
+        spared = min(self._drop_from(key) for key in keys)  # nobody can be dropped before
+        fractions = rungs(max(self.rules.first, spared), self.rules.eta)[:-1]
         for fraction in fractions:
             if all(self._spared(key, fraction) for key in alive):
                 continue  # nobody can be dropped here, so nobody needs to pause

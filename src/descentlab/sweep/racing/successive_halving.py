@@ -34,7 +34,7 @@ class SuccessiveHalving(Waves):
         *,
         seed: int = 0,
         budget: float = 1.0,
-        first: float = 1 / 27,
+        first: float = 1 / 9,
         eta: float = 3.0,
     ) -> None:
         check_rungs(first, eta)

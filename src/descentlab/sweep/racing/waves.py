@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
+from descentlab.sweep.racing.grid import Cell
 from descentlab.sweep.racing.scheduler import Scheduler
 
 
@@ -18,6 +19,19 @@ class Waves(Scheduler):
 
     def _begin(self) -> None:
         self._course = self._plan(list(self.grid.cells))
+        self._go_on()
+
+    def enter(self, cells: Sequence[Cell]) -> None:
+        """Let further cells into a race that is over, under the same rules.
+
+        They meet those that were compared at the same rungs before, and the best.
+
+        Raises:
+            ConfigError: for a cell that is in the grid.
+        """
+        assert self.over
+        self.grid.add(cells)
+        self._course = self._plan([cell.key for cell in cells])
         self._go_on()
 
     def _advance(self, key: str) -> None:
