@@ -219,6 +219,28 @@ def test_a_process_of_another_host_that_died_loses_its_run_after_its_ttl(spawn, 
     assert store.claim(RUN.run_id).generation == 2
 
 
+def test_whoever_waits_for_a_lost_host_gets_its_run(spawn, store):
+    child = held_by_another(spawn, store)
+    child.kill()
+    said = []
+    store.watch(RUN.run_id, said.append)
+    assert store.claim(RUN.run_id).generation == 2
+    assert said == [
+        f"run {RUN.run_id}: process {child.pid} on elsewhere was working on it; waiting for its "
+        "heartbeat, at most 0 s"
+    ]
+
+
+@pytest.mark.parametrize("where", ["", ELSEWHERE], ids=["here", "elsewhere"])
+def test_whoever_waits_for_a_living_process_is_told_soon(spawn, store, where):
+    held_by_another(spawn, store, where=where, ttl=6)
+    said = []
+    store.watch(RUN.run_id, said.append)
+    with pytest.raises(BusyError):
+        store.claim(RUN.run_id)
+    assert bool(said) == bool(where)
+
+
 @pytest.mark.parametrize("where", ["", ELSEWHERE], ids=["here", "elsewhere"])
 def test_a_stopped_process_loses_its_run_and_knows_it_when_it_wakes(spawn, store, where):
     child = held_by_another(spawn, store, where=where)

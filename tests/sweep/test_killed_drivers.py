@@ -23,7 +23,7 @@ from oracles.toy_runs import toy_run
 from descentlab.runs.store import Store
 
 DAY = 86_400
-TTL = 0.4
+TTL = 0.3
 
 
 @pytest.fixture
@@ -84,16 +84,17 @@ def broken_promises(root, runs, *, at_once=False, **settings):
         settings: of the runs.
     """
     broken = []
-    store = Store(root)
+    store, traced = Store(root), trace(root)
     for number in range(runs):
-        run = toy_run(number, "traced", **settings)
-        status = store.status(run.run_id)
+        run_id = toy_run(number, "traced", **settings).run_id
+        status, attempts = store.status(run_id), traced[run_id]
         if status.result is None or status.result.validation_loss != number:
             broken.append(f"{number} is {status}")
-    for run_id, attempts in trace(root).items():
         published = [each for each in attempts.values() if "published" in each]
-        if len(published) != 1:
+        if len(published) > 1:  # none, if it was killed before it could say so
             broken.append(f"{run_id} was published {len(published)} times: {attempts}")
+        if max(attempts, default=0) != status.generation and not at_once:
+            broken.append(f"{run_id} was trained again after its result: {attempts}")
         for (_, one), (_, other) in pairwise(sorted(attempts.items())):
             end = max(one.get(what, 0) for what in ("published", "late", "replaced"))
             if end > other["begins"] and not at_once:
@@ -175,7 +176,7 @@ def test_1500_runs_whose_driver_is_killed_20_times(tmp_path, drivers, seed):
 def hosts_under_attack(root, drivers, clock, seed, *, runs, blows, monkeypatch, bug=""):
     """Drivers on three hosts with clocks a day apart: killed, or stopped beyond the TTL."""
     draw = random.Random(seed)
-    settings = {"naps": 4, "ttl": TTL}
+    settings = {"naps": 15, "ttl": TTL}
     alive = {}
 
     def start(host):
@@ -184,8 +185,10 @@ def hosts_under_attack(root, drivers, clock, seed, *, runs, blows, monkeypatch, 
 
     for host in "abc":
         start(host)
-    for _ in range(blows):
-        time.sleep(draw.uniform(0.1, 0.5))
+    for number in range(blows):
+        while results(root) < (number + 1) * runs // (blows + 2):
+            time.sleep(0.005)
+        time.sleep(draw.uniform(0, 0.1))
         host = draw.choice("abc")
         process = alive[host]
         for path in (root / "heartbeats").glob("*"):
@@ -196,13 +199,15 @@ def hosts_under_attack(root, drivers, clock, seed, *, runs, blows, monkeypatch, 
                 continue
         if process.poll() is None and draw.random() < 0.6:
             os.kill(process.pid, signal.SIGSTOP)
-            time.sleep(draw.uniform(1.0, 3.0) * TTL)
+            time.sleep(draw.uniform(1.0, 12.0) * TTL)  # to see it stand still takes a few looks
             os.kill(process.pid, signal.SIGCONT)
         else:
             end(process)
             start(host)
     for process in alive.values():
         finished(process)
+    lost = len(list(root.glob("runs/*/attempt-*/interrupted.json")))
+    print(f"seed {seed}: {lost} runs were taken over from silent processes")
     return broken_promises(root, runs, at_once=True, **settings)
 
 
@@ -212,7 +217,7 @@ def test_kills_pauses_and_clocks_lose_and_double_nothing(
 ):
     root = tmp_path / "store"
     broken = hosts_under_attack(
-        root, drivers, clock, seed, runs=12, blows=3, monkeypatch=monkeypatch
+        root, drivers, clock, seed, runs=12, blows=2, monkeypatch=monkeypatch
     )
     assert broken == []
 
@@ -222,9 +227,8 @@ def test_kills_pauses_and_clocks_lose_and_double_nothing(
 def test_20_seeds_of_kills_pauses_and_clocks(tmp_path, drivers, clock, seed, monkeypatch):
     for number in range(seed, seed + 20):
         root = tmp_path / str(number) / "store"
-        print(f"seed {number}")
         broken = hosts_under_attack(
-            root, drivers, clock, number, runs=60, blows=12, monkeypatch=monkeypatch
+            root, drivers, clock, number, runs=30, blows=6, monkeypatch=monkeypatch
         )
         assert broken == []
 
@@ -232,16 +236,17 @@ def test_20_seeds_of_kills_pauses_and_clocks(tmp_path, drivers, clock, seed, mon
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 def test_the_harness_notices_that_nobody_is_fenced(tmp_path, drivers, clock, seed, monkeypatch):
-    found = []
     for number in range(seed, seed + 20):
-        found += hosts_under_attack(
+        broken = hosts_under_attack(
             tmp_path / str(number) / "store",
             drivers,
             clock,
             number,
-            runs=60,
-            blows=12,
+            runs=30,
+            blows=6,
             monkeypatch=monkeypatch,
             bug="fences_nobody_and_publishes_over_a_result",
         )
-    assert any("was published 2 times" in each for each in found)
+        if any("was published 2 times" in each for each in broken):
+            return
+    pytest.fail("20 schedules, and it was never noticed")

@@ -84,6 +84,8 @@ HOW = {
         "activation_checkpointing",
         "loss_chunk",
         "tf32",
+        "takeover_after",
+        "hang_after",
     )
 }
 

@@ -74,6 +74,11 @@ def _train(
         def warn(line: str) -> None:
             screen.tell(f"warning: {line}")
 
+        if here is None:
+            opened.watch(run.run_id, screen.tell)
+        else:
+            here.by_first(lambda: opened.watch(run.run_id, screen.tell))
+
         with RunDisplay(f"run {run.run_id}", screen) as display:
             train_in_store(opened, run, display.show, warn, here or ALONE)
         attempt = opened.latest_attempt(run.run_id)

@@ -33,18 +33,15 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     job: str = ""
     """What a driver calls the job that this process was started for."""
 
-    def alive(self) -> bool:
-        """Whether the process lives; one that cannot be seen from here is taken to live.
+    def visible(self) -> bool:
+        """Whether this process can see that one: on this host, and not in another container."""
+        return self.host == platform.node() and self.namespace in ("", _namespace())
 
-        That is one on another host, whose name is another, or in another container.
-        """
-        if self.host != platform.node():
-            return True
-        if self.boot != _boot():
+    def alive(self) -> bool:
+        """Whether the process lives; one that cannot be seen from here is taken to live."""
+        if self.host == platform.node() and self.boot != _boot():
             return False
-        if self.namespace and self.namespace != _namespace():
-            return True
-        return self.started == _started(self.pid)
+        return not self.visible() or self.started == _started(self.pid)
 
 
 def this_process(job: str = "") -> Holder:

@@ -13,6 +13,7 @@ All paths of a run come from ``RunFolder``. Readers never write.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from descentlab.storage import make_folder, publish, storage_errors
 
 __all__ = ["OLD", "Attempt", "Result", "RunFolder", "Status", "Store"]
 
+WATCH_SECONDS = 0.25
 OLD = 86_400
 """Seconds after which an unfinished file in ``tmp/`` was surely left by a killed process."""
 
@@ -162,6 +164,31 @@ class Store:
         """
         seconds = self.heartbeats.still(run_id, generation)
         return None if seconds is None else f"lost: its heartbeat stood still for {seconds:,.1f} s"
+
+    def watch(self, run_id: str, tell: Callable[[str], None]) -> None:
+        """Wait until a holder that cannot be seen from here has beaten, or counts as gone.
+
+        One that can be seen lives or not, which takes no time to tell.
+
+        Args:
+            run_id: of the run.
+            tell: told in one line what is waited for, if anything is.
+        """
+        generation = self.generation(run_id)
+        holder = self.claims.holder(run_id, generation)
+        if holder is None or holder.visible() or self.status(run_id).state != "running":
+            return
+        first = self.heartbeats.latest(run_id, generation)
+        tell(
+            f"run {run_id}: process {holder.pid} on {holder.host} was working on it; waiting "
+            f"for its heartbeat, at most {TTL if first is None else first.ttl:,.0f} s"
+        )
+        while (
+            self.status(run_id).state == "running"
+            and self.generation(run_id) == generation
+            and self.heartbeats.latest(run_id, generation) == first
+        ):
+            time.sleep(WATCH_SECONDS)
 
     def generation(self, run_id: str) -> int:
         """The newest generation that claimed the run, 0 if none did."""

@@ -14,6 +14,8 @@ from typing import NamedTuple
 from descentlab.errors import StorageError
 from descentlab.runs.folder import Status
 
+LOST = 255
+"""What multiprocessing says of a process whose end nobody saw."""
 SHOWN = 3
 """Reasons that the end of a sweep names."""
 
@@ -37,6 +39,8 @@ def by_exit_code(code: int) -> Failure:
     Args:
         code: its exit code; a signal that ended it is its negative, or what shells add 128 to.
     """
+    if code == LOST:
+        return Failure("its process was lost", passing=True)
     number = -code if code < 0 else code - 128
     if number > 0:
         memory = ", probably for want of memory" if number == 9 else ""
