@@ -29,9 +29,11 @@ def secretsauce(
         store: the folder of runs to import into.
     """
     from descentlab.analysis.imports.importing import import_released
+    from descentlab.analysis.imports.secretsauce import released_files
     from descentlab.runs.store import Store
 
-    import_released(folder, Store(store, create=True), _tell)
+    found = released_files(folder)
+    import_released(found, Store(store, create=True), _tell)
 
 
 def listing(store: Annotated[Path, tyro.conf.Positional] = Path("store")) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,9 @@ def runs_of(made, name=NAME):
 
 
 def one(name=NAME, **cells):
-    changes = {key: value if value is None else texts([value]) for key, value in cells.items()}
+    changes: dict[str, Any] = {
+        key: value if value is None else texts([value]) for key, value in cells.items()
+    }
     return runs_of(frame(1, **changes), name)[0]
 
 
@@ -180,8 +183,8 @@ def test_a_refused_file_stops_no_other(tmp_path):
     store = Store(tmp_path / "store", create=True)
     for _ in range(2):
         with pytest.raises(DataError, match=f"{NAME}: not imported: it is not a pickle"):
-            import_released(tmp_path, store, lambda _: None)
+            import_released(released_files(tmp_path), store, lambda _: None)
         assert [run.sweep for run in load_imported(store)] == [good[:-4]] * 3
     (tmp_path / "Adam_1M_SP_SL512_3Btok_BS256.pkl").write_bytes(pickle.dumps(frame(1, lr=-1.0), 4))
     with pytest.raises(DataError, match="2 files were refused\n"):
-        import_released(tmp_path, store, lambda _: None)
+        import_released(released_files(tmp_path), store, lambda _: None)

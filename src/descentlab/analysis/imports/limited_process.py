@@ -21,6 +21,7 @@ from descentlab.analysis.imports.dataframe import NAMES, table
 from descentlab.analysis.imports.pickle_reader import read
 from descentlab.analysis.imports.pickle_scan import Refused, scan
 from descentlab.analysis.imports.table import Format, Table
+from descentlab.analysis.imports.text_tables import read_csv, read_jsonl, read_parquet
 
 LARGEST_FILE = 32 * 2**20
 """Bytes; the paper's largest has 1.2 MB."""
@@ -51,7 +52,12 @@ def read_pickle(raw: bytes) -> Table:
     return table(read(raw, NAMES))
 
 
-READERS: dict[Format, Callable[[bytes], Table]] = {"pickle": read_pickle}
+READERS: dict[Format, Callable[[bytes], Table]] = {
+    "pickle": read_pickle,
+    "csv": read_csv,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+}
 
 
 def answer(raw: bytes, read_table: Callable[[bytes], Table]) -> Answer:
@@ -97,7 +103,7 @@ def _end(event: str, _: object) -> None:
 
 def main() -> None:
     """Answer for the file on standard input, in the format that the argument names."""
-    read_table = READERS[sys.argv[1]]
+    read_table = READERS[msgspec.convert(sys.argv[1], Format)]
     encoder = msgspec.msgpack.Encoder()
     limit()
     found = answer(sys.stdin.buffer.read(LARGEST_FILE + 1), read_table)
