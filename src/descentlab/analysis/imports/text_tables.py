@@ -1,7 +1,8 @@
-"""CSV, JSON lines and Parquet → columns of plain cells, inside the limited process."""
+"""CSV and JSON lines → columns of plain cells, inside the limited process."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import math
@@ -14,7 +15,7 @@ import msgspec
 from descentlab.analysis.imports.pickle_scan import Refused
 from descentlab.analysis.imports.table import Cell, Table
 
-MOST_CELLS = 2_000_000
+MOST_CELLS = 1_000_000
 MOST_COLUMNS = 1000
 LONGEST_TEXT = 4096
 """Letters of a name or a cell."""
@@ -49,7 +50,7 @@ def read_csv(raw: bytes) -> Table:
                 cells.append(_value(text))
     except csv.Error as error:
         raise Refused(f"it is not CSV: {error}, line {lines.line_num}") from None
-    return _checked(columns)
+    return checked(columns)
 
 
 def read_jsonl(raw: bytes) -> Table:
@@ -75,47 +76,12 @@ def read_jsonl(raw: bytes) -> Table:
         names |= dict.fromkeys(flat)
         if len(names) > MOST_COLUMNS or len(rows) * len(names) > MOST_CELLS:
             raise Refused(f"it has more than {MOST_COLUMNS:,} columns or {MOST_CELLS:,} cells")
-    return _checked({name: [row.get(name) for row in rows] for name in names})
-
-
-def read_parquet(raw: bytes) -> Table:
-    """Read a Parquet file from standard input; columns that are no numbers or texts are left out.
-
-    Raises:
-        Refused: if it is none, or too large.
-    """
-    import duckdb
-
-    connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "64MB"})
-    file = "read_parquet('/dev/fd/0', hive_partitioning = false)"
-    try:
-        found = connection.execute(f"describe select * from {file}").fetchall()
-        kinds = {str(name): _sql_type(str(kind)) for name, kind, *_ in found}
-        names = [name for name, kind in kinds.items() if kind]
-        [[rows]] = connection.execute(f"select count(*) from {file}").fetchall()
-        if not names or len(names) > MOST_COLUMNS or rows * len(names) > MOST_CELLS:
-            raise Refused(f"it has no columns, or more than {MOST_COLUMNS:,}, or too many cells")
-        quoted = [(name.replace('"', '""'), kinds[name]) for name in names]
-        casts = ", ".join(f'"{name}"::{kind}' for name, kind in quoted)
-        lines = connection.execute(f"select {casts} from {file}").fetchall()
-    except duckdb.Error as error:
-        raise Refused(f"it is not Parquet: {str(error).splitlines()[0][:200]}") from None
-    columns = zip(*lines, strict=True) if lines else [() for _ in names]
-    return _checked({name: list(cells) for name, cells in zip(names, columns, strict=True)})
-
-
-def _sql_type(kind: str) -> str | None:
-    """What to read a column as; None if it is to be left out."""
-    if kind in ("VARCHAR", "BOOLEAN"):
-        return kind
-    if re.fullmatch(r"U?(TINY|SMALL|BIG)?INT|U?INTEGER", kind):
-        return "BIGINT" if kind != "UBIGINT" else "DOUBLE"
-    return "DOUBLE" if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL") else None
+    return checked({name: [row.get(name) for row in rows] for name in names})
 
 
 def _decoded(raw: bytes) -> str:
     try:
-        return raw.decode("utf-8-sig")
+        return raw.removeprefix(codecs.BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
         raise Refused(f"byte {error.start:,} is not UTF-8") from None
 
@@ -140,7 +106,12 @@ def _flat(row: dict[str, Any], prefix: str, levels: int) -> Iterable[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def _checked(columns: dict[str, list[Cell]]) -> Table:
+def checked(columns: dict[str, list[Cell]]) -> Table:
+    """Make a table, unless a text in it is too long.
+
+    Raises:
+        Refused: if one is.
+    """
     texts = [each for cells in columns.values() for each in cells if isinstance(each, str)]
     if any(len(each) > LONGEST_TEXT for each in [*columns, *texts]):
         raise Refused(f"it has a text of more than {LONGEST_TEXT:,} letters")
