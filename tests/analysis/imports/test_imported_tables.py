@@ -157,7 +157,11 @@ def test_a_table_that_is_wrong_leaves_nothing(tmp_path, store):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("content", [b"PAR1" * 20, b"[" * 100_000, b'{"a":' * 9000, bytes(500)])
+@pytest.mark.parametrize(
+    "content",
+    [b"PAR1" * 20, b"[" * 100_000, b'{"a":' * 9000, bytes(500)],
+    ids=["letters", "brackets", "objects", "zeros"],
+)
 def test_files_that_are_no_tables(form, content, tmp_path, store):
     path = tmp_path / f"a.{form}"
     path.write_bytes(content)
