@@ -86,16 +86,25 @@ def listing(store: Annotated[Path, tyro.conf.Positional] = Path("store")) -> Non
     Args:
         store: the folder of runs.
     """
+    from descentlab.analysis.imports.duplicates import repeated
     from descentlab.runs.imported import imports, read_runs
     from descentlab.runs.store import Store
 
     opened = Store(store)
-    found = imports(opened)
-    for each in found:
-        print(f"{each.source.name}: {summary(read_runs(opened, each))}")
+    found = [(each, read_runs(opened, each)) for each in imports(opened)]
+    for each, runs in found:
+        print(f"{each.source.name}: {summary(runs)}")
         print(f"  sha256 {each.source.sha256}")
         for note in each.notes:
             print(f"  {note}")
+    for pair in repeated(run for _, runs in found for run in runs):
+        what = " and ".join(
+            name
+            for name, same in (("cell", pair.same_settings), ("curve", pair.same_curve))
+            if same
+        )
+        first, later = (f"{run.sweep} row {run.row}" for run in (pair.first, pair.later))
+        print(f"{later} has the {what} of {first}")
     if not found:
         print(f"nothing was imported into {store}")
 
