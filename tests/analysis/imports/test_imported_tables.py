@@ -99,6 +99,21 @@ def test_a_table_with_our_columns(form, tmp_path, store):
     assert import_table(tmp_path / f"ours.{form}", store).runs == []
 
 
+def test_the_csv_of_a_chart(tmp_path, store):
+    path = tmp_path / "chart.csv"
+    path.write_text(
+        '"Step","a - train/loss","a - train/loss__MIN","b - c - train/loss","b - c - train/loss__MAX"'
+        "\n"
+        '"0","5","4","","9"\n"10","4","4","3","9"\n"20","","","2","9"\n'
+    )
+    import_history(path, store, {"loss": "train/loss", "method": "signum", "lr": 1e-3, "beta": 0.9})
+    first, second = load_imported(store)
+    np.testing.assert_allclose(np.log(first.curve), [5, 4])
+    np.testing.assert_allclose(np.log(second.curve), [3, 2])
+    np.testing.assert_array_equal(first.curve_steps, [0, 10])
+    np.testing.assert_array_equal(second.curve_steps, [10, 20])
+
+
 def test_rows_without_steps_are_runs(tmp_path, store):
     path = tmp_path / "a.csv"
     path.write_text(

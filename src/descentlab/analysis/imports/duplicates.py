@@ -46,5 +46,5 @@ def _key(run: ImportedRun) -> Hashable | None:
     if None in conditions:
         return None
     spelled = {"method": run.method, **run.settings}
-    method: Method = msgspec.convert(spelled, AnyMethod)  # pyright: ignore[reportArgumentType] a union
+    method: Method = msgspec.convert(spelled, AnyMethod)
     return (*conditions, run.seed, canonical_json(method.canonical()))

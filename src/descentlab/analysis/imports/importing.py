@@ -12,7 +12,6 @@ from descentlab.analysis.imports.plain_table import (
     COLUMNS,
     LONGEST_NAME,
     plain_runs,
-    with_columns,
 )
 from descentlab.analysis.imports.secretsauce import (
     conditions,
@@ -20,6 +19,7 @@ from descentlab.analysis.imports.secretsauce import (
     released_runs,
 )
 from descentlab.analysis.imports.table import Format, Table
+from descentlab.analysis.imports.wandb import history_runs
 from descentlab.errors import ConfigError, DataError, nearest
 from descentlab.runs.imported import (
     Import,
@@ -37,9 +37,6 @@ Interpret = Callable[[Table, Path], Sequence[ImportedRun]]
 
 FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".parquet": "parquet"}
 """By the suffix of a file that holds a table."""
-
-WANDB = {"run": ("run", "run_id", "run_name", "_run"), "step": ("_step", "Step", "step")}
-"""The columns of a W&B history that tell run and step, unless the user names others."""
 
 
 class Step(NamedTuple):
@@ -114,12 +111,7 @@ def _plain(table: Table, path: Path) -> list[ImportedRun]:
 
 
 def _history(table: Table, path: Path, *, chosen: Mapping[str, float | str]) -> list[ImportedRun]:
-    usual = {
-        name: next((each for each in names if each in table.columns), None)
-        for name, names in WANDB.items()
-    }
-    found = {name: column for name, column in usual.items() if column is not None}
-    return plain_runs(with_columns(table, {**found, **chosen}), _sweep(path))
+    return history_runs(table, _sweep(path), chosen=chosen)
 
 
 def _sweep(path: Path) -> str:
