@@ -14,8 +14,15 @@ import pandas as pd
 
 from descentlab.analysis.imports.pickle_scan import FORMS
 
-RELEASED = Path(os.environ.get("DESCENTLAB_RELEASED_RUNS", "/work/shared/released-runs"))
-"""The paper's files, which are not ours to copy; tests that need them skip without."""
+ROOT = Path(__file__).parents[2]
+PLACES = [root / "shared" / "released-runs" for root in (ROOT, ROOT.parent)]
+RELEASED = Path(
+    os.environ.get("DESCENTLAB_RELEASED_RUNS") or next(filter(Path.is_dir, PLACES), PLACES[0])
+)
+"""The paper's files, which are not ours to copy; tests that need them skip without.
+
+They are looked for in ``shared/released-runs`` of the repository, or beside it.
+"""
 
 
 def texts(values):

@@ -32,8 +32,8 @@ def secretsauce(
     from descentlab.analysis.imports.secretsauce import released_files
     from descentlab.runs.store import Store
 
-    found = released_files(folder)
-    import_released(found, Store(store, create=True), _tell)
+    released_files(folder)  # a folder without them is refused before a store is made
+    import_released(folder, Store(store, create=True), _tell)
 
 
 def wandb(

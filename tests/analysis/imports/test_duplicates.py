@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from oracles.pickles import RELEASED
 
 from descentlab.analysis.imports.duplicates import repeated
-from descentlab.analysis.imports.importing import import_released
-from descentlab.analysis.imports.secretsauce import released_files
-from descentlab.runs.imported import ImportedRun, load_imported
-from descentlab.runs.store import Store
+from descentlab.runs.imported import ImportedRun
 
 
 def run(row, *, method="adam", curve=(5.0,), sweep="a", **changes):
@@ -51,13 +47,3 @@ def test_one_curve_under_two_settings():
     unknown = run(1, steps=None, curve=curve)
     assert pairs(run(0, curve=curve), unknown) == [(0, 1, False, True)]
     assert pairs(run(0, curve=()), run(1, curve=(), settings={"beta": 0.95})) == []
-
-
-@pytest.mark.skipif(not RELEASED.is_dir(), reason="needs the paper's released files")
-def test_the_released_files_hold_one_cell_twice_and_no_curve(tmp_path):
-    store = Store(tmp_path / "store", create=True)
-    import_released(released_files(RELEASED), store, lambda _: None)
-    [found] = repeated(load_imported(store))
-    assert found.later.duplicate_of == found.first.row
-    assert found.later.settings == found.first.settings
-    assert (found.same_settings, found.same_curve) == (True, False)

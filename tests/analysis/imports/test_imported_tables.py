@@ -102,7 +102,8 @@ def test_a_table_with_our_columns(form, tmp_path, store):
 def test_the_csv_of_a_chart(tmp_path, store):
     path = tmp_path / "chart.csv"
     path.write_text(
-        '"Step","a - train/loss","a - train/loss__MIN","b - c - train/loss","b - c - train/loss__MAX"'
+        '"Step","a - train/loss","a - train/loss__MIN",'
+        '"b - c - train/loss","b - c - train/loss__MAX"'
         "\n"
         '"0","5","4","","9"\n"10","4","4","3","9"\n"20","","","2","9"\n'
     )

@@ -11,9 +11,10 @@ import pytest
 from oracles.pickles import RELEASED, trusted
 
 from descentlab.analysis.imports.dataframe import NAMES
+from descentlab.analysis.imports.duplicates import repeated
 from descentlab.analysis.imports.gate import read_table
 from descentlab.analysis.imports.importing import import_released
-from descentlab.analysis.imports.secretsauce import POSITION_ERROR, released_files
+from descentlab.analysis.imports.secretsauce import POSITION_ERROR
 from descentlab.analysis.imports.table import Numbers
 from descentlab.optim.methods import AnyMethod
 from descentlab.runs.imported import imports, load_imported
@@ -39,7 +40,7 @@ SGD = "SGDPlain_160M_SP_SL2048_3Btok_BS256"
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     opened = Store(tmp_path_factory.mktemp("released") / "store", create=True)
-    import_released(released_files(RELEASED), opened, lambda _: None)
+    import_released(RELEASED, opened, lambda _: None)
     return opened
 
 
@@ -172,6 +173,12 @@ def test_the_duplicated_cell(sweeps):
     assert len(sweeps[ADAM_2B]) == 303
     assert copies[0].settings | {"lr": 0.008, "beta1": 0.975, "beta2": 0.6} == copies[0].settings
     assert sweeps[ADAM_2B][copies[0].duplicate_of].settings == copies[0].settings
+
+
+def test_one_cell_is_there_twice_and_no_curve(store):
+    [found] = repeated(load_imported(store))
+    assert found.later.duplicate_of == found.first.row
+    assert (found.same_settings, found.same_curve) == (True, False)
 
 
 def test_banded_grids_are_told(store):

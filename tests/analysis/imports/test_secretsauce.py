@@ -183,8 +183,8 @@ def test_a_refused_file_stops_no_other(tmp_path):
     store = Store(tmp_path / "store", create=True)
     for _ in range(2):
         with pytest.raises(DataError, match=f"{NAME}: not imported: it is not a pickle"):
-            import_released(released_files(tmp_path), store, lambda _: None)
+            import_released(tmp_path, store, lambda _: None)
         assert [run.sweep for run in load_imported(store)] == [good[:-4]] * 3
     (tmp_path / "Adam_1M_SP_SL512_3Btok_BS256.pkl").write_bytes(pickle.dumps(frame(1, lr=-1.0), 4))
     with pytest.raises(DataError, match="2 files were refused\n"):
-        import_released(released_files(tmp_path), store, lambda _: None)
+        import_released(tmp_path, store, lambda _: None)

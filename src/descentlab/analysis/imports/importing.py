@@ -16,6 +16,7 @@ from descentlab.analysis.imports.plain_table import (
 from descentlab.analysis.imports.secretsauce import (
     conditions,
     file_notes,
+    released_files,
     released_runs,
 )
 from descentlab.analysis.imports.table import Format, Table
@@ -47,19 +48,19 @@ class Step(NamedTuple):
     """Empty if the file had been imported before."""
 
 
-def import_released(paths: Iterable[Path], store: Store, tell: Callable[[Step], None]) -> None:
-    """Import released files of the paper, as ``released_files`` finds them.
+def import_released(folder: Path, store: Store, tell: Callable[[Step], None]) -> None:
+    """Import the paper's released files that are in a folder.
 
     Args:
-        paths: of the files.
+        folder: that holds them, or a clone of the paper's repository.
         store: to import into.
         tell: told about each file that is in the store.
 
     Raises:
-        DataError: if some were refused, after all others are in.
+        DataError: if there are none; or if some were refused, after all others are in.
         StorageError: if the disk refuses.
     """
-    import_files("secretsauce", "pickle", paths, _released, store, tell)
+    import_files("secretsauce", "pickle", released_files(folder), _released, store, tell)
 
 
 def _released(table: Table, path: Path) -> list[ImportedRun]:
