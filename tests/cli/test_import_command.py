@@ -57,4 +57,5 @@ def test_a_hostile_file_is_one_sentence_and_code_3(tmp_path, capsys):
 def test_a_folder_without_them(tmp_path, capsys):
     assert main(["import", "secretsauce", str(tmp_path), str(tmp_path / "store")]) == 3
     assert "has no released file" in capsys.readouterr().err
+    assert not (tmp_path / "store").exists()
     assert main(["import", "list", str(tmp_path / "missing")]) == 2

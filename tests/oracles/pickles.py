@@ -14,8 +14,15 @@ import pandas as pd
 
 from descentlab.analysis.imports.pickle_scan import FORMS
 
-RELEASED = Path(os.environ.get("DESCENTLAB_RELEASED_RUNS", "/work/shared/released-runs"))
-"""The paper's files, which are not ours to copy; tests that need them skip without."""
+ROOT = Path(__file__).parents[2]
+PLACES = [root / "shared" / "released-runs" for root in (ROOT, ROOT.parent)]
+RELEASED = Path(
+    os.environ.get("DESCENTLAB_RELEASED_RUNS") or next(filter(Path.is_dir, PLACES), PLACES[0])
+)
+"""The paper's files, which are not ours to copy; tests that need them skip without.
+
+They are looked for in ``shared/released-runs`` of the repository, or beside it.
+"""
 
 
 def texts(values):
@@ -85,14 +92,21 @@ DTYPE = (
 )
 
 
-def huge_array(count: int) -> bytes:
-    """An array of eight bytes that is said to have ``count`` numbers."""
-    state = b"(K\x01" + integer(count) + b"\x85" + DTYPE + b"\x89C\x08" + bytes(8) + b"t"
+def array_of(count: int, content: bytes = bytes(8)) -> bytes:
+    """An array of these bytes that is said to have ``count`` numbers."""
+    state = b"(K\x01" + integer(count) + b"\x85" + DTYPE
+    state += b"\x89C" + bytes([len(content)]) + content + b"t"
     return NDARRAY + b"K\x00\x85C\x01b\x87R" + state + b"b"
 
 
-def in_frame(cell: bytes) -> bytes:
-    """A pickled DataFrame of one column and one row with this cell, byte by byte."""
+def in_frame(cell: bytes, *, blocks: int = 1, place: int = 0) -> bytes:
+    """A pickled DataFrame of one column and one row with this cell, byte by byte.
+
+    Args:
+        cell: the instructions that make it.
+        blocks: how often to give the column.
+        place: of the column.
+    """
     objects = DTYPE.replace(text("f8"), text("O8")).replace(text("<"), text("|"))
     objects = objects.replace(b"K\x00tb", b"K\x3ftb")
 
@@ -101,14 +115,18 @@ def in_frame(cell: bytes) -> bytes:
         return NDARRAY + b"K\x00\x85C\x01b\x87R" + state + b"b"
 
     block = name("pandas._libs.internals", "_unpickle_block") + array(b"K\x01K\x01\x86", cell)
-    block += name("builtins", "slice") + b"K\x00K\x01K\x01\x87RK\x02\x87R"
+    block += (
+        name("builtins", "slice") + integer(place) + integer(place + 1) + b"K\x01\x87RK\x02\x87R"
+    )
 
     def index(cells: bytes) -> bytes:
         made = name("pandas.core.indexes.base", "_new_Index")
         made += name("pandas.core.indexes.base", "Index") + b"}(" + text("data")
         return made + array(b"K\x01\x85", cells) + text("name") + b"Nu\x86R"
 
-    manager = name("pandas.core.internals.managers", "BlockManager") + b"(" + block + b"t]("
+    manager = (
+        name("pandas.core.internals.managers", "BlockManager") + b"(" + block * blocks + b"t]("
+    )
     manager += index(text("x")) + index(text("r")) + b"e\x86R"
     head = PROTO + name("pandas.core.frame", "DataFrame") + b")\x81}(" + text("_mgr")
     rest = text("_typ") + text("dataframe") + text("attrs") + b"}" + text("_metadata") + b"]"
@@ -158,13 +176,12 @@ def hostile(marker: Path) -> dict[str, bytes]:
 def bombs() -> dict[str, bytes]:
     """Pickles that would take much memory or time."""
     long = struct.pack("<Q", 2**60)
-    cell = huge_array(2**40)
     shared = pickle.dumps(frame(400, ppl_all=texts([np.zeros(100_000)] * 400)), 5)
     doubled = b"".join(b"h" + bytes([n]) + b"h" + bytes([n]) + b"\x86\x94" for n in range(1, 200))
     whole = pickle.dumps(frame(3), 4)
     return {
-        "an array larger than its bytes": in_frame(cell),
-        "an array of a negative size": in_frame(huge_array(-1)),
+        "an array larger than its bytes": in_frame(array_of(2**40)),
+        "an array of a negative size": in_frame(array_of(-1)),
         "a text of 2⁶⁰ bytes": PROTO + b"\x8d" + long + b"x.",
         "bytes of 2⁶⁰ bytes": PROTO + b"\x8e" + long + b"x.",
         "a bytearray of 2⁶⁰ bytes": b"\x80\x05\x96" + long + b"x.",

@@ -18,6 +18,40 @@ from descentlab.errors import DataError
 
 NAMES = sorted(hostile(Path("marker")))
 
+PART = "is part of another"
+REASONS = {
+    "a list in itself": "holds itself",
+    "a dict in itself": "holds itself",
+    "a list in itself, further down": PART,
+    "a call in its state": PART,
+    "a state that is set later": PART,
+    "a list that grows later": PART,
+    "a state that is set twice": "rewrites a value",
+    "rewrites a default argument": "no such thing",
+    "rewrites a type's attribute": "no such thing",
+    "calls what it made": "calls something that is no name",
+    "a key twice": "a key twice",
+    "a key that is no text": "a key twice, or one that is no text",
+    "a key without a value": "a key without a value",
+    "a value from below the mark": "too few values",
+    "a value that is not there": "too few values",
+    "a place that was never filled": "has not put aside",
+    "a place that is filled twice": "in one place",
+    "two values": "no single value",
+    "a mark left": "no single value",
+    "two pickles": "after its end",
+    "cut off": "cut off",
+    "tuples that double": "nested more than",
+    "nested tuples": "nested more than",
+    "nested lists": "nested more than",
+    "marks": "more than 200,000 instructions",
+    "many values": "more than 200,000 instructions",
+    "many rows": "out of range",
+    "one array in all cells": "more than 2,000,000 values",
+    "an integer of 255 bytes": "more than 64 bits",
+}
+"""Which defence must hold, where another one would refuse the pickle later on."""
+
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_is_refused(name, tmp_path):
@@ -26,7 +60,12 @@ def test_each_is_refused(name, tmp_path):
     assert found.table is None
     assert found.refused
     assert "\n" not in found.refused
+    assert REASONS.get(name, "") in found.refused
     assert not marker.exists()
+
+
+def test_every_reason_is_of_a_pickle():
+    assert REASONS.keys() <= {*NAMES}
 
 
 @pytest.mark.parametrize(
@@ -120,6 +159,7 @@ def test_the_reader_gets_nothing_of_the_environment(tmp_path, monkeypatch):
     from descentlab.analysis.imports.gate import _environment
 
     monkeypatch.setenv("WANDB_API_KEY", "secret")
+    monkeypatch.setenv("PYTHONHOME", "/nonexistent")  # Python would not start with it
     assert "secret" not in _environment().values()
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps(frame(2), 4))

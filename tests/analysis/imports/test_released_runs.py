@@ -11,9 +11,11 @@ import pytest
 from oracles.pickles import RELEASED, trusted
 
 from descentlab.analysis.imports.dataframe import NAMES
+from descentlab.analysis.imports.duplicates import repeated
 from descentlab.analysis.imports.gate import read_table
 from descentlab.analysis.imports.importing import import_released
 from descentlab.analysis.imports.secretsauce import POSITION_ERROR
+from descentlab.analysis.imports.table import Numbers
 from descentlab.optim.methods import AnyMethod
 from descentlab.runs.imported import imports, load_imported
 from descentlab.runs.store import Store
@@ -64,10 +66,8 @@ def test_every_value_is_the_one_that_pandas_reads(path):
     assert list(table.columns) == list(expected.columns)
     for name in expected.columns:
         for ours, theirs in zip(table.columns[name], expected[name], strict=True):
-            if name == "ppl_all":
-                np.testing.assert_array_equal(ours.array(), theirs.astype(float), strict=True)
-            elif isinstance(theirs, np.ndarray):  # one number without dimensions
-                assert theirs.shape == ()
+            if isinstance(theirs, np.ndarray):
+                assert isinstance(ours, Numbers)
                 np.testing.assert_array_equal(ours.array(), theirs.astype(float), strict=True)
             else:
                 plain = theirs.item() if isinstance(theirs, np.generic) else theirs
@@ -173,6 +173,12 @@ def test_the_duplicated_cell(sweeps):
     assert len(sweeps[ADAM_2B]) == 303
     assert copies[0].settings | {"lr": 0.008, "beta1": 0.975, "beta2": 0.6} == copies[0].settings
     assert sweeps[ADAM_2B][copies[0].duplicate_of].settings == copies[0].settings
+
+
+def test_one_cell_is_there_twice_and_no_curve(store):
+    [found] = repeated(load_imported(store))
+    assert found.later.duplicate_of == found.first.row
+    assert (found.same_settings, found.same_curve) == (True, False)
 
 
 def test_banded_grids_are_told(store):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,9 @@ def runs_of(made, name=NAME):
 
 
 def one(name=NAME, **cells):
-    changes = {key: value if value is None else texts([value]) for key, value in cells.items()}
+    changes: dict[str, Any] = {
+        key: value if value is None else texts([value]) for key, value in cells.items()
+    }
     return runs_of(frame(1, **changes), name)[0]
 
 

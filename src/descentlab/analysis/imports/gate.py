@@ -76,9 +76,11 @@ def _ask(file: int, form: Format) -> Answer:
     late = threading.Timer(WALL_SECONDS, process.kill)
     late.start()
     try:
-        content = process.stdout.read(LARGEST_ANSWER + 1)
-        if len(content) > LARGEST_ANSWER:
-            raise _Broken(f"it stands for more than {LARGEST_ANSWER // 2**20} MiB")
+        content = bytearray()
+        while piece := process.stdout.read(2**20):
+            content += piece
+            if len(content) > LARGEST_ANSWER:
+                raise _Broken(f"it stands for more than {LARGEST_ANSWER // 2**20} MiB")
         code = process.wait()
     finally:
         late.cancel()

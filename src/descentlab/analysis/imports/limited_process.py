@@ -21,11 +21,14 @@ from descentlab.analysis.imports.dataframe import NAMES, table
 from descentlab.analysis.imports.pickle_reader import read
 from descentlab.analysis.imports.pickle_scan import Refused, scan
 from descentlab.analysis.imports.table import Format, Table
+from descentlab.analysis.imports.text_tables import read_csv, read_jsonl
 
 LARGEST_FILE = 32 * 2**20
 """Bytes; the paper's largest has 1.2 MB."""
 MEMORY = 160 * 2**20
 """Bytes that may be had besides what the program itself takes."""
+RESERVED = {"parquet": 2**30}
+"""Bytes of address space that a format's library reserves besides, and hardly uses."""
 SECONDS = 5
 """Of processor time."""
 ATTEMPTED = 70
@@ -51,7 +54,13 @@ def read_pickle(raw: bytes) -> Table:
     return table(read(raw, NAMES))
 
 
-READERS: dict[Format, Callable[[bytes], Table]] = {"pickle": read_pickle}
+def reader(form: Format) -> Callable[[bytes], Table]:
+    """The reader of a format, with all that it imports."""
+    if form == "parquet":
+        from descentlab.analysis.imports.parquet_table import read_parquet
+
+        return read_parquet
+    return {"pickle": read_pickle, "csv": read_csv, "jsonl": read_jsonl}[form]
 
 
 def answer(raw: bytes, read_table: Callable[[bytes], Table]) -> Answer:
@@ -67,13 +76,17 @@ def answer(raw: bytes, read_table: Callable[[bytes], Table]) -> Answer:
     return Answer(bytes=len(raw), sha256=hashlib.sha256(raw).hexdigest(), table=found)
 
 
-def limit() -> None:
-    """Limit this process for the rest of its life, as far as the system can."""
+def limit(reserved: int = 0) -> None:
+    """Limit this process for the rest of its life, as far as the system can.
+
+    Args:
+        reserved: bytes of address space that it may have besides ``MEMORY``.
+    """
     limits = {
         resource.RLIMIT_CPU: SECONDS,
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CORE: 0,
-        resource.RLIMIT_AS: _memory_now() + MEMORY,
+        resource.RLIMIT_AS: _memory_now() + MEMORY + reserved,
     }
     for what, most in limits.items():
         with suppress(ValueError, OSError):  # macOS knows no limit of memory
@@ -97,9 +110,10 @@ def _end(event: str, _: object) -> None:
 
 def main() -> None:
     """Answer for the file on standard input, in the format that the argument names."""
-    read_table = READERS[sys.argv[1]]
+    form = msgspec.convert(sys.argv[1], Format)
+    read_table = reader(form)
     encoder = msgspec.msgpack.Encoder()
-    limit()
+    limit(RESERVED.get(form, 0))
     found = answer(sys.stdin.buffer.read(LARGEST_FILE + 1), read_table)
     sys.stdout.buffer.write(encoder.encode(found))
     sys.stdout.buffer.flush()
