@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from descentlab.config import read_toml
-from descentlab.sweep.study import study_from
+from descentlab.sweep.study_file import read_study
 from descentlab.train.spec import run_spec
 
 ROOT = Path(__file__).parents[1]
@@ -35,11 +35,19 @@ def test_the_architecture_names_every_room_and_no_other():
 @pytest.mark.parametrize("path", sorted(ROOT.glob("examples/*.toml")), ids=lambda path: path.name)
 def test_every_example_is_valid(path):
     settings = read_toml(path)
-    if "axes" not in settings:
+    if "run" not in settings:
         run_spec(settings, where=path.name)
         return
-    for each in study_from(settings, where=path.name).settings():
+    for each in read_study(path).settings():
         run_spec(each, where=path.name)
+
+
+@pytest.mark.parametrize("name", ["study", "longer"])
+def test_the_example_in_python_is_valid(name):
+    study = read_study(ROOT / f"examples/equal_tokens.py:{name}")
+    specs = [run_spec(each, where=name) for each in study.settings()]
+    assert len({each.training.batch_size * each.data.sequence_length for each in specs}) == 1
+    assert len(specs) == 4 * 3 * 3
 
 
 def test_make_targets_in_the_documents_exist():

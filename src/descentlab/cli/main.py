@@ -20,6 +20,7 @@ from descentlab.cli import (
     cost_card,
     data,
     filters,
+    plan,
     probes,
     quadratic,
     replay_step,
@@ -41,6 +42,7 @@ from descentlab.errors import (
 COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce.reproduce,
     "train": train.train,
+    "plan": plan.plan,
     "sweep": sweep.sweep,
     "runs": runs.runs,
     "show": runs.show,

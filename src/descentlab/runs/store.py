@@ -1,6 +1,6 @@
 """The store: a folder that holds studies, claims and runs, and is the only truth there is.
 
-    studies/<name>.json     claims/<run_id>.<generation>     tmp/
+    studies/<name>.json, <name>+2.json, …     claims/<run_id>.<generation>     tmp/
     runs/<run_id>/spec.json, done.json
     runs/<run_id>/attempt-<generation>/ metrics.jsonl  timing.jsonl  log.txt  environment.json
                                         probes.jsonl if the run has probes
@@ -26,6 +26,7 @@ from descentlab.errors import BusyError, ConfigError, CorruptError, nearest
 from descentlab.runs.claims import Claims
 from descentlab.runs.identity import SCHEMA, Run, make_run
 from descentlab.runs.records import RecordWriter
+from descentlab.runs.studies import Studies
 from descentlab.storage import flush, make_folder, publish, storage_errors
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -305,21 +306,12 @@ class Store:
         return folder
 
     def register_study(self, name: str, content: Mapping[str, Any]) -> None:
-        """Put a study on disk; a study of that name must be the same.
+        """Put a study on disk; a study of that name may only have gained runs (``studies``).
 
         Raises:
             ConfigError: if another study has the name.
         """
-        path = self.studies / f"{name}.json"
-        encoded = canonical_json(dict(content))
-        if publish(path, encoded, aside=self.aside) or path.read_bytes() == encoded:
-            return
-        before, now = msgspec.json.decode(path.read_bytes()), msgspec.json.decode(encoded)
-        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-        raise ConfigError(
-            f"study {name!r}: another study of that name is in {self.root}, with other "
-            f"{', '.join(changed)}; studies do not change, so choose another name"
-        )
+        Studies(self.studies, self.aside).register(name, content)
 
     def claim(self, run_id: str) -> Attempt:
         """Make this process the owner of a registered run.
