@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from descentlab.train.plan import RunResolver
 
 VALUES_SHOWN = 8
+FIRST_TIMING = 10.0
+"""Seconds that timing one kind of runs is said to take, before any has been."""
 
 
 def plan(
@@ -130,6 +133,7 @@ def _paces(
     screen: Screen,
 ) -> dict[str, Pace | str]:
     """By kind of run, how fast it goes; or why that is not known."""
+    from descentlab.cli.progress import duration
     from descentlab.train.pace import (
         finished_paces,
         kind,
@@ -152,8 +156,11 @@ def _paces(
         elif name not in found:
             found[name] = "not timed; leave out --no-measure"
             unknown.append(name)
+    began = time.monotonic()
     for place, name in enumerate(unknown if measure else ()):
-        screen.tell(f"timing steps of kind {place + 1} of {len(unknown)}, about 10 s each")
+        each = (time.monotonic() - began) / place if place else FIRST_TIMING
+        left = duration(each * (len(unknown) - place))
+        screen.tell(f"timing steps, {place + 1} of {len(unknown)} kinds of runs, {left} left")
         found[name] = time_steps(kinds[name])
     assert all(kind(run.settings) in found for run in todo)
     return found
@@ -196,7 +203,9 @@ def _costs(
         sources = ", ".join(dict.fromkeys(each.source for _, each in known))
         of = f" for {len(known):,} of them" if reasons else ""
         total = duration(time_on_workers(seconds, at_once))
-        lines.append(f"time:     about {total}{of} on {at_once} workers ({sources})")
+        lines.append(
+            f"time:     about {total}{of} on {at_once} worker{'s' * (at_once > 1)} ({sources})"
+        )
     lines += [f"time:     unknown for {n:,} runs: {reason}" for reason, n in reasons.items()]
     least = max(8 * _parameters(run) for run in todo)
     memory = [each.peak_memory for _, each in known if each.peak_memory is not None]

@@ -11,8 +11,8 @@ from descentlab.runs.records import encode_record
 
 STATES = ("done", "running", "failed", "interrupted", "pending")
 """In the order of a plan's columns."""
-SMALL_FILES = 8_000
-"""Bytes of a run's spec, result and environment."""
+SMALL_FILES = 2_500
+"""Bytes of a run's spec, result, environment and summary."""
 
 
 def time_on_workers(seconds: Iterable[float], workers: int) -> float:
@@ -35,7 +35,7 @@ def record_bytes(settings: Mapping[str, Any]) -> int:
     """
     training = settings["training"]
     every = training["evaluate_every"]
-    evaluations = training["steps"] // every if every else 1
+    evaluations = -(-training["steps"] // every) if every else 1
     number = 1.2345678901234567
     each = {"loss": number, "lr": number, "gradient_norm": number, "clipped": True}
     step = len(encode_record({"step": training["steps"], **each, "batch": "0" * 16}))
