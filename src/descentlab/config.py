@@ -237,7 +237,7 @@ def _normal(value: Any) -> Any:
 
 def _is_unicode(text: str) -> bool:
     """Whether a text can be written as UTF-8; an argument of other bytes cannot."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def seal(content: bytes) -> bytes:

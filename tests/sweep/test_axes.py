@@ -62,6 +62,10 @@ def test_log_spaced_values_have_equal_ratios_and_keep_their_ends(first, last, co
         assert math.isclose(value, first ** (1 - share) * last**share, rel_tol=1e-3)
 
 
+def test_ends_may_lie_as_far_apart_as_numbers_do():
+    assert log(1e-200, 1e200, count=3) == [1e-200, 1.0, 1e200]
+
+
 def test_ranges_may_stand_among_values():
     given_ = [0, {"halving_one_minus": [0.6, 0.9]}, 0.99]
     assert values_of(given_, "axes.beta") == [0, 0.6, 0.8, 0.9, 0.99]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,13 @@ def kind(settings: Settings) -> str:
     how = {name: each for name, each in settings["execution"].items() if name not in NOT_COMPUTED}
     batch = (settings["training"]["batch_size"], settings["data"]["sequence_length"])
     probes = settings.get("probes")
-    return digest([settings["model"], batch, settings["precision"], how, probes])
+    whole = [settings["model"], batch, settings["precision"], how, probes]
+    return _digest(msgspec.json.encode(whole, order="sorted"))
+
+
+@cache  # a study's thousands of runs are of a few kinds
+def _digest(whole: bytes) -> str:
+    return digest(msgspec.json.decode(whole))
 
 
 def finished_paces(store: Store, runs: Mapping[str, Settings]) -> dict[str, Pace]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from descentlab.config import digest
 from descentlab.data.batches import Batches
 from descentlab.data.prepare import Notice, PreparedData, prepare
 from descentlab.errors import DataError
@@ -36,7 +35,7 @@ class RunResolver:
 
     def __init__(self, notice: Notice) -> None:
         self._notice = notice
-        self._prepared: dict[str, PreparedData] = {}
+        self._prepared: dict[tuple[object, ...], PreparedData] = {}
         self._held_out: dict[str, int] = {}
 
     def __call__(self, settings: Mapping[str, Any], where: str) -> Run:
@@ -47,7 +46,7 @@ class RunResolver:
             DataError: for tokens that do not suit them.
         """
         spec = run_spec(settings, where=where)
-        key = digest([spec.data.corpus, spec.data.preparation()])
+        key = (spec.data.corpus, *spec.data.preparation().values())
         if key not in self._prepared:
             self._prepared[key] = prepare(spec.data, self._notice)
         data = self._prepared[key]
