@@ -18,7 +18,7 @@ from descentlab.cli.study_runs import study_runs
 from descentlab.data.prepare import reopen
 from descentlab.errors import ConfigError, DataError
 from descentlab.runs.identity import Run
-from descentlab.runs.store import Store
+from descentlab.runs.store import Result, Store
 from descentlab.runs.studies import Studies
 from descentlab.sweep.costs import record_bytes
 from descentlab.sweep.study_file import read_study
@@ -141,6 +141,50 @@ def test_a_plan_knows_what_is_there_and_what_that_took(capsys, monkeypatch):
     assert len(listed) == 15
     assert sum("done, perplexity" in line for line in listed) == 5
     assert sum(line.endswith("pending") for line in listed) == 10
+
+
+def test_a_plan_tells_states_apart_and_an_optimum_on_an_edge(capsys):
+    read = read_study("study.toml")
+    asked = study_runs(read, resolver(), where="study.toml")
+    store = Store(Path("store"), create=True)
+    for point, run in zip(asked.points, asked.of_points, strict=True):
+        if point.method == "sgd":
+            store.register(run)
+            attempt = store.claim(run.run_id)
+            attempt.begin({})
+            if point.values["optimizer.lr"] == 1:  # the better one, on the axis 0.5, 1
+                loss = {"steps": 5, "tokens": 320, "validation_loss": 1.0}
+                attempt.finish(Result(outcome="ok", generation=1, **loss))
+            elif point.values["seed"] == 0:
+                attempt.end("failed", "for a test")
+    assert main(["plan", "study.toml", "--no-measure"]) == 0
+    shown = capsys.readouterr().out
+    # done, running (this process lives), failed
+    assert table(shown)["sgd"][3:6] == ["2", "1", "1"]
+    assert "has lr=1, the highest" not in shown
+    for run in asked.of_points:
+        if store.status(run.run_id).state in ("running", "failed"):
+            loss = {"steps": 5, "tokens": 320, "validation_loss": 2.0}
+            store.folder(run.run_id).attempt(1).finish(Result(outcome="ok", generation=1, **loss))
+    assert main(["plan", "study.toml", "--no-measure"]) == 0
+    said = "weak: sgd: the best of 2 finished settings has lr=1, the highest of its axis"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("lrs", "said"), [("[1e-3, 2e-3, 4e-3]", True), ("[4e-3, 8e-3, 1]", False)]
+)
+def test_at_the_scale_of_the_paper_its_released_runs_are_known(lrs, said, capsys):
+    rewrite('"tiny"', '"160M"')
+    rewrite("sequence_length = 16", "sequence_length = 2048\nmax_epochs = 1000000")
+    rewrite("steps = 5\nbatch_size = 4", "steps = 6200\nbatch_size = 256")
+    rewrite("{ powers_of_two = [0, 2], times = 1e-3 }", lrs)
+    assert main(["plan", "study.toml", "--no-measure"]) == 0
+    sentence = (
+        "weak: adam: the best lr of the paper's released runs is 0.008, on the high edge of "
+        "methods.adam.axes.optimizer.lr or beyond it"
+    )
+    assert (sentence in capsys.readouterr().out) == said
 
 
 def test_steps_are_timed_where_no_time_is_known(capsys, monkeypatch):

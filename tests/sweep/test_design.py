@@ -173,6 +173,6 @@ def test_seeds_count_by_their_mean_and_divergence_as_infinite():
 def test_an_optimum_known_from_elsewhere_must_lie_inside(lr, side):
     said = design.known_optimum_outside(GRID, None, {"optimizer.lr": lr}, "the paper")
     expected = (
-        f"the paper has its best lr at {lr}, on the {side} edge of axes.optimizer.lr or beyond it"
+        f"the best lr of the paper is {lr}, on the {side} edge of axes.optimizer.lr or beyond it"
     )
     assert said == ([expected] if side else [])

@@ -132,7 +132,7 @@ def known_optimum_outside(
         study: its axes.
         method: one of its methods.
         optimum: by dotted key, the best value.
-        source: whose result that is.
+        source: whose results say so.
     """
     found = []
     for key, values in study.axes_of(method).items():
@@ -143,8 +143,8 @@ def known_optimum_outside(
         if min(numbers) < optimum[key] < max(numbers):
             continue
         found.append(
-            f"{_whose(method)}{source} has its best {key.rpartition('.')[2]} at "
-            f"{optimum[key]:g}, on the {edge} edge of {study.place_of(method, key)} or beyond it"
+            f"{_whose(method)}the best {key.rpartition('.')[2]} of {source} is {optimum[key]:g}, "
+            f"on the {edge} edge of {study.place_of(method, key)} or beyond it"
         )
     return found
 
