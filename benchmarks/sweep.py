@@ -1,18 +1,17 @@
 """What a sweep's machinery costs: many small runs on all cores against one core's speed.
 
-    python benchmarks/sweep.py [--runs 100] [--steps 160] [--rounds 3]
+    python benchmarks/sweep.py [--runs 100] [--steps 160] [--side-by-side]
 
-In each round the same runs are trained twice, in stores of their own: by one process that
-does nothing but train, one run after another, on one core; and as a sweep, by one worker per
-core. The figure is the sweep's tokens per second over those of one core times the number of
-cores: 1 if claims, processes, records and driver cost nothing and the cores do not disturb
-each other.
+The same runs are trained as a sweep, by one worker per core, and some of them before and after
+that by one process that does nothing but train. The figure is the sweep's tokens per second over
+those of one core times the number of cores: 1 if claims, processes, records and driver cost
+nothing and the cores do not disturb each other. ``--side-by-side`` shows what the cores cost each
+other: one such process per core at the same time.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -57,15 +56,23 @@ def one_after_another(runs: list[Run]) -> float:
         return time.perf_counter() - began
 
 
-def alone(runs: list[Run]) -> float:
-    """The same in a process of its own."""
-    child = subprocess.run(
-        [sys.executable, __file__, "--alone"],
-        input=msgspec.json.encode(runs),
-        capture_output=True,
-        check=True,
-    )
-    return float(child.stdout)
+def side_by_side(parts: list[list[Run]]) -> float:
+    """Seconds in which processes of their own train a part each."""
+    children = []
+    for _ in parts:
+        command = [sys.executable, __file__, "--alone"]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        children.append(child)
+    for child, runs in zip(children, parts, strict=True):
+        assert child.stdin is not None
+        child.stdin.write(msgspec.json.encode(runs))
+        child.stdin.close()
+    seconds = []
+    for child in children:
+        assert child.stdout is not None
+        seconds.append(float(child.stdout.read()))
+        assert child.wait() == 0
+    return max(seconds)
 
 
 def swept(runs: list[Run], executor: Executor) -> float:
@@ -89,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--steps", type=int, default=160)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--side-by-side", action="store_true")
     parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
@@ -101,19 +108,18 @@ def main() -> None:
     cores = usable_cores()
     executor = LocalExecutor(cores, preload=PRELOAD)
     swept(runs[:cores], executor)  # the workers' server imports torch, the kernels are compiled
-    shares = []
-    for number in range(options.rounds):
-        # One core trains a part of the runs, so that both take about as long.
-        part = max(1, len(runs) // cores)
-        single = alone(runs[:part]) / part
-        whole = swept(runs, executor) / len(runs)
-        shares.append(single / (cores * whole))
-        print(
-            f"round {number + 1}: {single:.2f} s a run on one core, {whole:.2f} s a run in a sweep "
-            f"on {cores}: {shares[-1]:.3f} of {cores} times one core's speed"
-        )
-    low, high = min(shares), max(shares)
-    print(f"median {statistics.median(shares):.3f} [{low:.3f}, {high:.3f}]")
+    parts = [runs[core::cores] for core in range(cores)]
+    half = len(parts[0]) // 2
+    single = side_by_side([parts[0][:half]])
+    whole = swept(runs, executor) / len(parts[0])
+    single = (single + side_by_side([parts[0][half:]])) / len(parts[0])
+    print(
+        f"{single:.2f} s a run on one core, {whole:.2f} s in a sweep of {len(runs)} on {cores}: "
+        f"{single / whole:.3f} of {cores} times one core's speed"
+    )
+    if options.side_by_side:
+        beside = side_by_side(parts) / len(parts[0])
+        print(f"{beside:.2f} s side by side: {single / beside:.3f}")
 
 
 if __name__ == "__main__":

@@ -97,6 +97,12 @@ class Preempted(Interrupted):
         self.exit_code = Preempted.exit_code
 
 
+class Paused(DescentError):
+    """A run that reached the step up to which it was asked for, with its state saved."""
+
+    exit_code = 0
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """Say which of the ``allowed`` names was likely meant, and list them.
 

@@ -392,3 +392,14 @@ def test_the_lock_is_held_to_the_end(tmp_path, corpus):
     assert said == ["busy"]
     with alone_in(tmp_path / "out"):
         pass
+
+
+def test_a_source_that_is_not_there_leaves_nothing_behind(tmp_path):
+    folder = tmp_path / "prepared"
+    with pytest.raises(DataError, match="no such file"):
+        prepare_shards(spec_of(tmp_path / "missing.txt"), folder, workers=0)
+    assert not folder.exists()
+    folder.mkdir()
+    with pytest.raises(DataError, match="no such file"):
+        prepare_shards(spec_of(tmp_path / "missing.txt"), folder, workers=0)
+    assert folder.is_dir()  # somebody else made it

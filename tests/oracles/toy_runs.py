@@ -69,6 +69,11 @@ def echo(path: str, text: str) -> None:
     Path(path).write_text(text)
 
 
+def process(path: str) -> None:
+    """Say which process this is."""
+    Path(path).write_text(str(os.getpid()))
+
+
 def leave(code: str) -> None:
     """End with an exit code."""
     raise SystemExit(int(code))

@@ -41,6 +41,43 @@ class TestLocal(ExecutorContract):
         jobs[1].kill()
         assert [finished(executor, job) for job in jobs] == [-signal.SIGTERM, -signal.SIGKILL]
 
+    def test_a_process_takes_one_task_after_another(self, tmp_path):
+        executor = LocalExecutor(1)
+        assert process_of(executor, tmp_path) == process_of(executor, tmp_path)
+
+    @pytest.mark.parametrize("ending", ["failed", "stopped", "killed while idle"])
+    def test_the_next_task_gets_a_new_process_after_one_that(self, ending, tmp_path):
+        executor = LocalExecutor(1)
+        if ending == "killed while idle":
+            before = process_of(executor, tmp_path)
+            os.kill(before, signal.SIGKILL)
+            while _alive(before):
+                time.sleep(0.01)
+        else:
+            path = tmp_path / "stopped"
+            job = executor.submit(Task("oracles.toy_runs:sleep_forever", (str(path),)))
+            while not (path.exists() and path.read_text()):
+                executor.wait(0.01)
+            before = int(path.read_text())
+            if ending == "failed":
+                job.kill()
+                finished(executor, job)
+                job = executor.submit(Task("oracles.toy_runs:leave", ("3",)))
+            else:
+                job.stop()
+            finished(executor, job)
+        assert process_of(executor, tmp_path) != before
+
+    def test_stopping_a_finished_task_leaves_the_next_one_alone(self, tmp_path):
+        executor = LocalExecutor(1)
+        path = tmp_path / "said"
+        first = executor.submit(Task("oracles.toy_runs:leave", ("0",)))
+        finished(executor, first)
+        second = executor.submit(Task("oracles.toy_runs:process", (str(path),)))
+        first.stop()
+        first.kill()
+        assert finished(executor, second) == 0
+
     def test_a_signal_during_a_start_waits_until_the_task_has_begun(
         self, executor, tmp_path, monkeypatch, capfd
     ):
@@ -94,6 +131,13 @@ class TestLocal(ExecutorContract):
         worker = int(path.read_text())
         while _alive(worker):  # the suite's time-out ends the wait if it lives on
             time.sleep(0.05)
+
+
+def process_of(executor, folder):
+    """The process that a task runs in."""
+    path = folder / "process"
+    assert finished(executor, executor.submit(Task("oracles.toy_runs:process", (str(path),)))) == 0
+    return int(path.read_text())
 
 
 def _alive(pid: int) -> bool:

@@ -171,3 +171,15 @@ def test_a_compiled_run_repeats_to_the_bit_with_several_threads(
         first.outcome.model.parameters(), second.outcome.model.parameters(), strict=True
     ):
         assert torch.equal(one, other)
+
+
+def test_a_process_compiles_whatever_number_of_models_it_trains(
+    tiny: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch gives up compiling a function after eight variants, and computes it eagerly."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for length in range(4, 15):
+            spec = tiny(data={"sequence_length": length}, execution={"compile": "always"})
+            model = initial_model(spec)
+            gradient_of(spec, model)(rows(spec.micro_batch, length))

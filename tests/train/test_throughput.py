@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -67,6 +69,35 @@ def test_peak_memory_is_in_bytes_and_remembers_what_was_freed() -> None:
     command = [sys.executable, "-c", ALLOCATES, str(size)]
     grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert grown == pytest.approx(size, rel=0.1)
+
+
+REPEATS = """
+import json, sys
+from descentlab.train.environment import set_up_process
+from descentlab.train.memory import peak_memory
+from descentlab.train.spec import run_spec
+import torch
+own = torch.get_num_threads()
+settings = json.loads(sys.argv[1])
+set_up_process(run_spec({**settings, "execution": {"threads": own + 1}}, where="test"))
+before = peak_memory("cpu")
+block = torch.ones(100_000_000)
+del block
+print(peak_memory("cpu") - before, torch.get_num_threads() - own)
+set_up_process(run_spec({**settings, "execution": {}}, where="test"))
+print(peak_memory("cpu") - before, torch.get_num_threads() - own)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count from the first run on")
+def test_a_process_counts_memory_and_threads_for_each_run_anew(settings: dict[str, Any]) -> None:
+    command = [sys.executable, "-c", REPEATS, json.dumps(settings)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    first, threads, second, more = map(int, said)
+    assert first == pytest.approx(4e8, rel=0.1)
+    assert threads == 1
+    assert second < 1e8
+    assert more == 0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import torch
 
-from descentlab.errors import BusyError, DataError, Interrupted
+from descentlab.errors import BusyError, DataError, Interrupted, Paused
 from descentlab.runs.identity import Run
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
@@ -248,3 +248,38 @@ def test_work_ends_the_process_with_the_errors_exit_code(store: Store, outdated:
     with pytest.raises(SystemExit) as ended:
         work(str(store.root), msgspec.json.encode(outdated).decode())
     assert ended.value.code == DataError.exit_code
+
+
+@pytest.mark.parametrize("pauses", [[3], [1, 2, 3, 4, 5]])
+def test_a_run_that_was_paused_ends_with_the_same_bytes(
+    store: Store, registered: Run, tmp_path: Path, pauses: list[int]
+) -> None:
+    for number, step in enumerate(pauses, start=1):
+        with pytest.raises(Paused, match=f"after step {step} of 6"):
+            train_in_store(store, registered, pause_at=step)
+        status = store.status(registered.run_id)
+        assert (status.state, status.generation) == ("interrupted", number)
+        assert f"after step {step} of 6" in (status.reason or "")
+        assert [each["step"] for each in step_records(store, registered, number)] == [
+            *range(1, step + 1)
+        ]
+    result = train_in_store(store, registered, pause_at=6)
+    other = Store(tmp_path / "other", create=True)
+    other.register(registered)
+    undisturbed = train_in_store(other, registered)
+    assert result.validation_loss == undisturbed.validation_loss
+    last = store.folder(registered.run_id).attempt(len(pauses) + 1)
+    whole = other.folder(registered.run_id).attempt(1)
+    assert last.metrics.read_bytes() == whole.metrics.read_bytes()
+
+
+def test_asking_for_less_than_was_trained_pauses_at_once(store: Store, registered: Run) -> None:
+    with pytest.raises(Paused):
+        train_in_store(store, registered, pause_at=4)
+    with pytest.raises(Paused, match="after step 4 of 6"):
+        train_in_store(store, registered, pause_at=2)
+
+
+def test_a_process_that_pauses_a_run_ends_well(store: Store, registered: Run) -> None:
+    work(str(store.root), msgspec.json.encode(registered).decode(), "2")
+    assert store.status(registered.run_id).state == "interrupted"

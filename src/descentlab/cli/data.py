@@ -61,7 +61,6 @@ def prepare(
     from descentlab.cli.progress import PreparationDisplay, Screen
     from descentlab.config import build
     from descentlab.data.spec import PreparationSpec
-    from descentlab.data.text_files import SUFFIXES
     from descentlab.processes import usable_cores
 
     settings: dict[str, Any] = {
@@ -81,8 +80,7 @@ def prepare(
     if workers is not None and workers < 0:
         raise ConfigError(f"workers: got {workers}; 0 encodes in this process, else 1 or more")
     processes = usable_cores() if workers is None else workers
-    name = Path(source.removeprefix("hf:"))
-    folder = out or Path("data") / (name.stem if name.suffix in SUFFIXES else name.name)
+    folder = out or Path("data") / _name_of(source)
     if plan:
         _print_plan(spec, folder, processes)
         return
@@ -94,6 +92,13 @@ def prepare(
         prepare_shards(spec, folder, workers=processes, notice=screen.tell, observe=display.show)
     print_contents(folder)
     print(f'\nTrain on it with: data.corpus = "{folder}"')
+
+
+def _name_of(source: str) -> str:
+    from descentlab.data.text_files import SUFFIXES
+
+    name = Path(source.removeprefix("hf:"))
+    return name.stem if name.suffix in SUFFIXES else name.name
 
 
 def inspect(

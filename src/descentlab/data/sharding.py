@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -73,9 +74,7 @@ def prepare_shards(
         BusyError: if another process is preparing it.
     """
     _refuse_other_contents(folder)
-    with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    with alone_in(folder):
+    with _left_as_found(folder), alone_in(folder):
         before = _begun(folder, spec)
         finished = before is not None and _finished(folder, notice)
         fixed = before is not None and "revision" in before.source  # a commit does not change
@@ -85,6 +84,19 @@ def prepare_shards(
                 preparing.make(workers, observe)
                 preparing.finish()
         return read_sealed(folder / MANIFEST, Manifest)
+
+
+@contextmanager
+def _left_as_found(folder: Path) -> Iterator[None]:
+    """Make a folder if there is none, and drop it again if nothing is begun in it."""
+    new = not folder.exists()
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        if new and not is_prepared(folder):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse_other_contents(folder: Path) -> None:

@@ -73,3 +73,19 @@ def keep_compiled() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             os.environ[VARIABLE] = str(folder)
+
+
+def forget_others(program: object) -> None:
+    """Drop what this process has compiled for other programs than this one.
+
+    torch keeps eight variants of a function and computes any further one uncompiled, which
+    would give other bits in a process that trains many runs than in one of its own.
+    """
+    global _kept
+    if _kept not in (None, program):
+        torch.compiler.reset()
+    _kept = program
+
+
+_kept: object = None
+"""What ``forget_others`` was last told."""

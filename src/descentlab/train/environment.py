@@ -19,24 +19,33 @@ from descentlab import __version__
 from descentlab.optim.implementations import native
 from descentlab.train.computation import computation
 from descentlab.train.loop import pick_device
+from descentlab.train.memory import forget_peak
 from descentlab.train.spec import RunSpec
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's mallopt(3)
 
 
+THREADS = torch.get_num_threads()
+"""As many as torch takes by itself."""
+
+
 def set_up_process(spec: RunSpec) -> None:
-    """Set the thread count and the rounding of float32, and keep freed memory in the process."""
-    if spec.execution.threads:
-        torch.set_num_threads(spec.execution.threads)
+    """Set the thread count and the rounding of float32, and count memory from here on.
+
+    Whatever an earlier run of this process has set is set again.
+    """
+    torch.set_num_threads(spec.execution.threads or THREADS)
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high" if spec.execution.tf32 else "highest")
     _keep_freed_memory()
+    forget_peak()
 
 
 def _keep_freed_memory() -> None:
     """Let glibc reuse big buffers instead of returning them to the system at every step."""
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
+        libc.malloc_trim(0)  # what an earlier run of this process has left
         libc.mallopt(M_MMAP_THRESHOLD, 32 * 2**20)  # the largest that glibc takes
         libc.mallopt(M_TRIM_THRESHOLD, 2**30)
 

@@ -14,7 +14,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from descentlab.model.loss import token_losses
 from descentlab.model.transformer import Transformer
-from descentlab.train.compiler import keep_compiled
+from descentlab.train.compiler import forget_others, keep_compiled
 from descentlab.train.computation import Computation
 
 TOKENS_AT_ONCE = 8192
@@ -46,6 +46,7 @@ class Gradient:
         self._hidden, self._losses = self._plain_hidden, self._plain_losses
         if how.compiled:
             keep_compiled()
+            forget_others((model.spec, how, self._shape, self.device))
             self._hidden = torch.compile(self._plain_hidden, dynamic=False)
             self._losses = torch.compile(self._plain_losses, dynamic=False)
 

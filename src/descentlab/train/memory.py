@@ -1,11 +1,23 @@
-"""The most memory that this process has held. Free of torch but where a GPU is asked about."""
+"""The most memory that this process has held for a run. Free of torch without a GPU."""
 
 from __future__ import annotations
 
 import re
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
+
+
+def forget_peak() -> None:
+    """Count from here on, where the system allows it: a process may train one run after another."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+    if "torch" in sys.modules:
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
 
 
 def peak_memory(device: str) -> int:

@@ -16,6 +16,7 @@ from descentlab.errors import (
     DataError,
     DescentError,
     Interrupted,
+    Paused,
     StorageError,
 )
 from descentlab.runs.checkpoints import discard_all
@@ -34,15 +35,18 @@ Progress = Callable[[int, int, float], None]
 """Called after each step with the step, the number of steps, and the loss."""
 
 
-def work(store_root: str, run_json: str) -> None:
+def work(store_root: str, run_json: str, pause_at: str = "") -> None:
     """Train a registered run, given as JSON, as a process of its own.
 
-    Ends the process with an exit code of the program's if that fails; the reason and
-    the traceback are in the attempt's folder then.
+    With ``pause_at`` it stops after that step, its state saved. Ends the process with an exit
+    code of the program's if training fails; the reason and the traceback are in the attempt's
+    folder then.
     """
     try:
         run = msgspec.json.decode(run_json, type=Run)
-        train_in_store(Store(Path(store_root)), run)
+        train_in_store(Store(Path(store_root)), run, pause_at=int(pause_at or 0))
+    except Paused:
+        return
     except DescentError as error:
         raise SystemExit(error.exit_code) from error
     except Exception as error:
@@ -55,6 +59,8 @@ def train_in_store(
     progress: Progress = lambda step, steps, loss: None,
     warn: Callable[[str], None] = lambda line: None,
     here: World = ALONE,
+    *,
+    pause_at: int = 0,
 ) -> Result:
     """Train a registered run unless it has a result, and return the result.
 
@@ -68,9 +74,11 @@ def train_in_store(
         progress: told every step.
         warn: told in one line what went not as planned.
         here: this process among those that train the run together; the first one writes.
+        pause_at: stop after this step if the run has more; 0 is never.
 
     Raises:
         BusyError: if another process has the run.
+        Paused: if it stopped at ``pause_at``; its state is saved.
         Interrupted: if a signal stopped it; its state is saved.
         DescentError: for anything else that the user can act on.
     """
@@ -85,8 +93,8 @@ def train_in_store(
         set_up_process(spec)
         known = environment(spec, here.size)
         here.by_first(lambda: attempt.begin(known))
-        stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn, here)
-    except (Interrupted, KeyboardInterrupt) as interruption:
+        stop = _train(spec, tokens_of(run, spec), store, attempt, progress, warn, here, pause_at)
+    except (Interrupted, Paused, KeyboardInterrupt) as interruption:
         if here.first:
             with suppress(StorageError):  # the state is saved, and that it ended can be seen
                 attempt.end("interrupted", str(interruption) or "stopped by Ctrl-C")
@@ -140,6 +148,7 @@ def _train(
     progress: Progress,
     warn: Callable[[str], None],
     here: World,
+    pause_at: int,
 ) -> Stop:
     steps = spec.training.steps
     begun = here.by_first(lambda: beginning(attempt, spec, here.size, warn))
@@ -156,7 +165,8 @@ def _train(
         def boundary(training: Training) -> None:
             # All processes stop and save at the same step, whichever was told to.
             number, due = here.largest(stop.received or 0, int(saver.due(training)))
-            if number or due:
+            pause = pause_at > 0 and training.step >= pause_at
+            if number or due or pause:
                 saver.save(training)
                 (number,) = here.largest(stop.received or number)  # it may have come meanwhile
             if number:
@@ -165,6 +175,8 @@ def _train(
                     f"stopped after step {training.step} of {steps}, state saved; the same "
                     "command goes on from there"
                 )
+            if pause:
+                raise Paused(f"paused after step {training.step} of {steps}, state saved")
 
         observer = Observer(
             metrics=observe,
