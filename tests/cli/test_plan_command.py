@@ -259,14 +259,14 @@ def test_another_fixed_setting_is_refused_with_its_name_and_changes_nothing(caps
 def test_a_study_that_changes_under_a_sweep_changes_nothing(monkeypatch):
     trained: list[str] = []
 
-    def changing(store: Store, run: Run) -> Any:
+    def changing(store: Store, run: Run, **options: Any) -> Any:
         trained.append(run.run_id)
         if len(trained) == 2:
             rewrite("steps = 5", "steps = 6")
             rewrite('name = "two"', 'name = "three"')
         if len(trained) == 4:
             Path("study.toml").unlink()
-        return train_in_store(store, run)
+        return train_in_store(store, run, **options)
 
     monkeypatch.setattr(work, "train_in_store", changing)
     make_small()

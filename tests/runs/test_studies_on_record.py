@@ -43,6 +43,15 @@ def test_an_earlier_version_is_known(store):
     assert len(files(store)) == 2
 
 
+def test_a_study_has_the_runs_of_its_newest_version(store):
+    studies = Studies(store.studies, store.aside)
+    store.register_study("first", content("ab"))
+    store.register_study("first", content("abc"))
+    assert studies.runs("first") == ["a", "b", "c"]
+    with pytest.raises(ConfigError, match=r"'frist': not in .* did you mean first\?"):
+        studies.runs("frist")
+
+
 @pytest.mark.parametrize(
     ("now", "message"),
     [

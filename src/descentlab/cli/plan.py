@@ -233,9 +233,9 @@ def _on_record(asked: StudyRuns, store: Store | None) -> list[str]:
         known = studies.check(asked.study.name, asked.record)
     except ConfigError as error:
         return [f"descent sweep will refuse this: {error}"]
-    if known or not (versions := studies.versions(asked.study.name)):
+    if known or not studies.versions(asked.study.name):
         return []
-    gained = len(asked.runs) - len(versions[-1]["runs"])
+    gained = len(asked.runs) - len(studies.runs(asked.study.name))
     return [f"{gained:,} runs are new to study {asked.study.name!r}; the others stay as they are"]
 
 

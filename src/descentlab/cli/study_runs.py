@@ -60,26 +60,28 @@ class StudyRuns:
         return said
 
 
-def study_runs(study: Study, resolve: Resolver, *, where: str) -> StudyRuns:
+def study_runs(study: Study, resolve: Resolver, *, where: str, threads: int = 1) -> StudyRuns:
     """Resolve every point of a study.
 
     Args:
         study: which runs.
         resolve: turns settings into runs.
         where: the file that it came from, to begin an error with.
+        threads: of each run, unless the study says otherwise; the other cores go to other runs.
 
     Raises:
         ConfigError: naming the place in the study, what was given and what is allowed.
         DataError: if the tokens do not suit a run.
     """
     points = study.points()
-    return StudyRuns(study, points, [_resolved(study, each, resolve, where) for each in points])
+    runs = [_resolved(study, each, resolve, where, threads) for each in points]
+    return StudyRuns(study, points, runs)
 
 
-def _resolved(study: Study, point: Point, resolve: Resolver, where: str) -> Run:
+def _resolved(study: Study, point: Point, resolve: Resolver, where: str, threads: int) -> Run:
     having = f" (with {point.label})" if point.label else ""
     try:
-        return resolve(_one_thread(study.settings_of(point)), where)
+        return resolve(_with_threads(study.settings_of(point), threads), where)
     except SettingError as error:
         place = study.place_of(point.method, error.key)
         raise SettingError(where, place, error.problem + having) from None
@@ -91,9 +93,8 @@ def _resolved(study: Study, point: Point, resolve: Resolver, where: str) -> Run:
         raise DataError(f"{error}{having}") from None
 
 
-def _one_thread(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Give each run one thread unless the study says otherwise: the cores go to other runs."""
+def _with_threads(settings: Mapping[str, Any], threads: int) -> dict[str, Any]:
     execution = settings.get("execution", {})
-    if not isinstance(execution, Mapping):
+    if not isinstance(execution, Mapping):  # it is refused when the run is built
         return dict(settings)
-    return {**settings, "execution": {"threads": 1, **execution}}
+    return {**settings, "execution": {"threads": threads, **execution}}

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from descentlab.config import canonical_json, shown
-from descentlab.errors import ConfigError, CorruptError
+from descentlab.errors import ConfigError, CorruptError, nearest
 from descentlab.storage import publish
 
 RUNS = "runs"
@@ -82,6 +82,18 @@ class Studies:
                 "so choose another name"
             )
         return False
+
+    def runs(self, name: str) -> list[str]:
+        """The ids of all runs that a study on record has by now.
+
+        Raises:
+            ConfigError: if none has the name.
+            CorruptError: if a file is damaged.
+        """
+        if versions := self.versions(name):
+            return list(versions[-1][RUNS])
+        names = {path.stem.partition("+")[0] for path in self.folder.glob("*.json")}
+        raise ConfigError(f"study {name!r}: not in {self.folder.parent}; {nearest(name, names)}")
 
     def versions(self, name: str) -> list[Content]:
         """Everything on record under a name, the oldest first.
