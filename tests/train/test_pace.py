@@ -154,6 +154,7 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, monkeypa
     assert isinstance(pace.time_steps(SETTINGS), Pace)
 
 
+@pytest.mark.slow
 def test_real_steps_are_timed_in_another_process(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("DESCENTLAB_CACHE", str(tmp_path))
     monkeypatch.setattr(pace, "ROUNDS", 1)
