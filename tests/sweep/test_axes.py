@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from descentlab.errors import ConfigError
@@ -41,6 +41,7 @@ def test_whole_powers_are_whole_numbers_so_that_they_suit_a_batch_size():
     assert all(type(value) is int for value in powers_of_two(0, 2, times=3))
 
 
+@settings(deadline=None)
 @given(st.integers(-40, 40), st.integers(0, 9), st.floats(1e-3, 1e3))
 def test_half_powers_grow_by_the_root_of_two(first, more, times):
     values = half_powers_of_two(first / 2, (first + more) / 2, times=times)
@@ -51,6 +52,7 @@ def test_half_powers_grow_by_the_root_of_two(first, more, times):
             assert value == times * 2.0 ** ((first + place) // 2)
 
 
+@settings(deadline=None)
 @given(st.floats(1e-8, 1e3), st.floats(1e-8, 1e3), st.integers(2, 50))
 def test_log_spaced_values_have_equal_ratios_and_keep_their_ends(first, last, count):
     values = log(first, last, count=count)

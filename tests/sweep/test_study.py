@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracles.study_points import settings_of_all
 
@@ -48,6 +48,7 @@ def studies(draw: st.DrawFn) -> dict[str, Any]:
     return study
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(studies())
 def test_the_points_are_a_product_with_conditions(plain: dict[str, Any]) -> None:
     study = study_from(plain, where="study.toml")
@@ -112,7 +113,7 @@ def with_(**parts: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("given_", "message"),
     [
         (with_(axes={"seed": []}), "axes.seed: has no values"),
         (with_(axes={"seed": [1, 1]}), "axes.seed: gives a value twice"),
@@ -148,7 +149,7 @@ def with_(**parts: Any) -> dict[str, Any]:
         (with_(axes={"": [1]}), "axes: '' is no setting"),
     ],
 )
-def test_a_study_that_makes_no_sense_is_refused(settings, message):
+def test_a_study_that_makes_no_sense_is_refused(given_, message):
     with pytest.raises(ConfigError, match=r"study\.toml") as caught:
-        study_from(settings, where="study.toml")
+        study_from(given_, where="study.toml")
     assert message in str(caught.value)
