@@ -15,12 +15,13 @@ import tomllib
 import types
 import zlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from descentlab.errors import ConfigError, nearest
+from descentlab.errors import ConfigError, SettingError, nearest
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1, le=2**62)]
 NonNegativeInt = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
@@ -112,7 +113,7 @@ def build(kind: type[S], settings: object, *, where: str) -> S:
         where: the file or command that they came from, to begin an error with.
 
     Raises:
-        ConfigError: naming the place, what was given and what is allowed.
+        SettingError: naming the place, what was given and what is allowed.
     """
     _check_names(kind, settings, where, "")
     try:
@@ -124,8 +125,7 @@ def build(kind: type[S], settings: object, *, where: str) -> S:
         given_text = "" if isinstance(given, dict | types.NoneType) else f" (given: {shown(given)})"
         if choices := _choices(kind, key):
             given_text += f"; {nearest(shown(given), choices)}"
-        place = f"{where}: {key}" if key else where
-        raise ConfigError(f"{place}: {_plain(message)}{given_text}") from None
+        raise SettingError(where, key, f"{_plain(message)}{given_text}") from None
 
 
 def _plain(message: str) -> str:
@@ -165,22 +165,28 @@ def _check_names(kind: object, value: object, where: str, key: str) -> None:
         tag = value.get(tag_field)
         if tag_field not in value and (close := difflib.get_close_matches(tag_field, value, 1)):
             place = f"{key}.{close[0]}".lstrip(".")
-            raise ConfigError(f"{where}: {place}: unknown setting; did you mean {tag_field}?")
+            raise SettingError(where, place, f"unknown setting; did you mean {tag_field}?")
         if not isinstance(tag, str) or tag not in by_tag:
-            place = f"{where}: {key}.{tag_field}".replace(": .", ": ")
+            place = f"{key}.{tag_field}".lstrip(".")
             given = f"no {tag_field} is called {shown(tag)}" if tag_field in value else "is missing"
-            raise ConfigError(f"{place}: {given}; {nearest(shown(tag), by_tag)}")
+            raise SettingError(where, place, f"{given}; {nearest(shown(tag), by_tag)}")
         structs = [by_tag[tag]]
-    hints = get_type_hints(structs[0], include_extras=True)
-    allowed = {field.encode_name: hints[field.name] for field in msgspec.structs.fields(structs[0])}
+    allowed = _fields(structs[0])
     for name, inner in value.items():
         if name == tag_field:
             continue
         path = f"{key}.{name}".lstrip(".")
         if name not in allowed:
             names = {*allowed, *getattr(structs[0], "shorthands", ()), tag_field} - {None}
-            raise ConfigError(f"{where}: {path}: unknown setting; {nearest(name, names)}")
+            raise SettingError(where, path, f"unknown setting; {nearest(name, names)}")
         _check_names(allowed[name], inner, where, path)
+
+
+@cache
+def _fields(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The annotation of every setting; kept, since a study checks thousands of runs."""
+    hints = get_type_hints(struct, include_extras=True)
+    return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(struct)}
 
 
 def _structs_of(kind: object) -> list[type[msgspec.Struct]]:
@@ -231,7 +237,7 @@ def _normal(value: Any) -> Any:
 
 def _is_unicode(text: str) -> bool:
     """Whether a text can be written as UTF-8; an argument of other bytes cannot."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def seal(content: bytes) -> bytes:

@@ -22,6 +22,21 @@ class ConfigError(DescentError, ValueError):
     exit_code = 2
 
 
+class SettingError(ConfigError):
+    """A setting that is not allowed.
+
+    Args:
+        where: the file or command that it came from.
+        key: its dotted key; empty if it is their combination that is not allowed.
+        problem: what was given and what is allowed.
+    """
+
+    def __init__(self, where: str, key: str, problem: str) -> None:
+        super().__init__(": ".join(filter(None, (where, key, problem))))
+        self.key = key
+        self.problem = problem
+
+
 class DataError(DescentError):
     """Text or tokens that are missing, damaged, unfit or too few."""
 

@@ -228,7 +228,9 @@ def test_a_study_of_the_same_name_may_not_change(study, capsys):
     main(["sweep", str(study), "--workers", "0"])
     study.write_text(study.read_text().replace("[1, 2, 3]", "[1, 2]"))
     assert main(["sweep", str(study), "--workers", "0"]) == 2
-    assert "with other axes, runs; studies do not change" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "lacks 2 of the 6 runs" in error
+    assert "axes.seed was [1, 2, 3], is [1, 2]" in error
 
 
 def stopped_sweep(study: Path, number: signal.Signals, *, workers: int, once: str) -> str:
@@ -302,7 +304,10 @@ def test_a_wrong_option_leaves_nothing_behind(option, tmp_path):
         ("optimizer.lr = [0.1]", "axes.optimizer: give a list of values in brackets and write"),
         ('"" = [1]', "axes: '' is no setting"),
         ("seed = 3", "axes.seed: give a list of values in brackets"),
-        ('"optimizer.lr" = [-1.0]', "[run] with lr=-1: optimizer.lr: Expected float > 0.0"),
+        (
+            '"optimizer.lr" = [-1.0]',
+            "study.toml: axes.optimizer.lr: Expected float > 0.0 (given: -1.0) (with lr=-1)",
+        ),
     ],
 )
 def test_a_wrong_axis_is_named(study, axes, message, capsys):

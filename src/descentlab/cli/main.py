@@ -21,6 +21,7 @@ from descentlab.cli import (
     data,
     filters,
     imports,
+    plan,
     probes,
     quadratic,
     replay,
@@ -44,6 +45,7 @@ from descentlab.errors import (
 COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce.reproduce,
     "train": train.train,
+    "plan": plan.plan,
     "sweep": sweep.sweep,
     "worker": worker.worker,
     "runs": runs.runs,

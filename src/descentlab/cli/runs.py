@@ -58,7 +58,7 @@ def show(
     found = opened.find(run)
     status = opened.status(found.run_id)
     print(f"run {found.run_id}: {outcome(status)}")
-    for key, value in _flat(found.settings):
+    for key, value in flat(found.settings):
         print(f"  {key} = {value}")
     attempt = opened.latest_attempt(found.run_id)
     if attempt is None:
@@ -169,11 +169,16 @@ def describe(run: Run) -> str:
     return " ".join([*parts, f"seed={run.identity['seed']}"])
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    """Settings by dotted key.
+
+    >>> flat({"optimizer": {"lr": 0.1}, "seed": 0})
+    [('optimizer.lr', 0.1), ('seed', 0)]
+    """
     rows: list[tuple[str, object]] = []
     for name, value in settings.items():
         key = f"{prefix}{name}"
-        rows += _flat(value, f"{key}.") if isinstance(value, Mapping) else [(key, value)]
+        rows += flat(value, f"{key}.") if isinstance(value, Mapping) else [(key, value)]
     return rows
 
 

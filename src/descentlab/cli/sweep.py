@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -19,12 +19,13 @@ def sweep(
     """Train every run of a study into a store.
 
     A study is a TOML file with a name, a table [run] as for descent train, and a table
-    [axes] of the settings that vary, as in "optimizer.lr" = [1e-3, 2e-3]. Stop it at any
-    time: finished runs are kept and the same command goes on. Any number of sweeps and of
-    descent worker may work on one store at once, from any hosts that share its folder.
+    [axes] of the settings that vary, as in "optimizer.lr" = [1e-3, 2e-3]; docs/studies.md has
+    all that it can say. Stop it at any time: finished runs are kept and the same command goes
+    on. A study that has gained points or seeds trains only what is new. Any number of sweeps
+    and of descent worker may work on one store at once, from any hosts that share its folder.
 
     Args:
-        study: the TOML file; see examples/.
+        study: a TOML file, or a Python file that names a Study; see examples/.
         store: the folder of runs.
         workers: runs at once, by default one per core; 0 trains in this process.
         retries: how often a run is tried again that was killed, hung, or out of memory or disk.
@@ -33,48 +34,25 @@ def sweep(
     from descentlab.cli.progress import Screen
     from descentlab.cli.running import drive, executor_for, refuse_negative
     from descentlab.cli.runs import listing
-    from descentlab.config import read_toml
+    from descentlab.cli.study_runs import study_runs
     from descentlab.runs.store import Store
-    from descentlab.sweep.study import label, study_from
+    from descentlab.sweep.study_file import read_study
     from descentlab.train.plan import resolver
 
     screen = Screen()
     refuse_negative("retries", retries, "0 tries each run once")
+    read = read_study(study)  # whole, and only here: the file may change from now on
     executor = executor_for(0 if register_only else workers)
-    plan = study_from(read_toml(study), where=str(study))
-    resolve = resolver(notice=screen.tell)
-    labels: dict[str, str] = {}
-    runs = {}
-    for point, settings in zip(plan.points(), plan.settings(), strict=True):
-        place = f"{study}, [run] with {label(point)}" if point else f"{study}, [run]"
-        run = resolve(_one_thread(settings), place)
-        runs[run.run_id] = run
-        labels.setdefault(run.run_id, label(point) or plan.name)
+    asked = study_runs(read, resolver(notice=screen.tell), where=str(study))
+    for remark in asked.remarks():
+        screen.tell(remark)
+    name, runs, labels = asked.study.name, list(asked.runs.values()), asked.labels
     opened = Store(store, create=True)
-    base = {name: table for name, table in plan.run.items() if name != "execution"}
-    opened.register_study(plan.name, {"axes": plan.axes, "run": base, "runs": list(runs)})
-    if len(runs) < len(plan.points()):
-        screen.tell(f"{len(plan.points())} points are {len(runs)} distinct runs")
+    opened.register_study(name, asked.record)
     if register_only:
-        for run in runs.values():
+        for run in runs:
             opened.register(run)
-        print(f"{len(runs)} runs of study {plan.name} are registered in {store}")
+        print(f"{len(runs)} runs of study {name} are registered in {store}")
         return
-    drive(
-        plan.name,
-        list(runs.values()),
-        labels,
-        store=opened,
-        executor=executor,
-        screen=screen,
-        retries=retries,
-    )
-    print(listing(opened, list(runs.values()), labels))
-
-
-def _one_thread(settings: dict[str, Any]) -> dict[str, Any]:
-    """Give each run one thread unless the study says otherwise: the cores go to other runs."""
-    execution = settings.get("execution", {})
-    if not isinstance(execution, dict):
-        return settings
-    return {**settings, "execution": {"threads": 1, **execution}}
+    drive(name, runs, labels, store=opened, executor=executor, screen=screen, retries=retries)
+    print(listing(opened, runs, labels))

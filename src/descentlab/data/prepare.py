@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
@@ -34,7 +35,7 @@ class PreparedData:
     train: TokenFile | TokenShards
     validation: TokenFile | TokenShards
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Identifies exactly which tokens a run reads."""
         return digest([self.train.header.sha256, self.validation.header.sha256])

@@ -20,11 +20,11 @@ from descentlab.config import digest
 from descentlab.errors import ConfigError
 from descentlab.runs.identity import Run
 from descentlab.runs.store import Result, Store
-from descentlab.sweep.study import label, place
 from descentlab.sweep.agenda import Agenda
 from descentlab.sweep.race import Race
 from descentlab.sweep.racing.raced_search import RacedSearch
 from descentlab.sweep.racing.scheduler import Report
+from descentlab.sweep.study import label, place
 from descentlab.sweep.tuning import Axis, Point, shortfalls
 from descentlab.train.plan import Resolver
 
@@ -255,9 +255,7 @@ class Contest:
             for run_id, point in self._points[name].items()
         ]
 
-    def _plan(
-        self, stage: str, asked: Mapping[str, Sequence[tuple[Point, int]]]
-    ) -> list[_Planned]:
+    def _plan(self, stage: str, asked: Mapping[str, Sequence[tuple[Point, int]]]) -> list[_Planned]:
         """Turn what is asked into runs, and put them on record as a study."""
         planned = []
         for name, chosen in asked.items():
@@ -330,9 +328,7 @@ class Contest:
             name=name,
             best=search.best_by_name,
             losses=[
-                trial.loss
-                for trial in mine
-                if trial.seed != TUNING_SEED and trial.loss is not None
+                trial.loss for trial in mine if trial.seed != TUNING_SEED and trial.loss is not None
             ],
             trials=len(search.trials),
             diverged=sum(trial.loss == math.inf for trial in mine),

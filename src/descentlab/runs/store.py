@@ -1,7 +1,7 @@
 """The store: a folder that holds studies, claims and runs, and is the only truth there is.
 
-    studies/<name>.json     claims/<run_id>.<generation>     heartbeats/<run_id>.<generation>
-    tmp/                    unfinished files
+    studies/<name>.json, <name>+2.json, …     tmp/
+    claims/<run_id>.<generation>     heartbeats/<run_id>.<generation>
     runs/<run_id>/spec.json, done.json
     runs/<run_id>/attempt-<generation>/ metrics.jsonl  timing.jsonl  log.txt  environment.json
                                         probes.jsonl if the run has probes
@@ -19,14 +19,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from descentlab.config import canonical_json, seal
 from descentlab.errors import ConfigError, nearest
 from descentlab.runs.claims import Claims
 from descentlab.runs.folder import Attempt, Result, RunFolder, Status
 from descentlab.runs.heartbeats import TTL, Heart, Heartbeats
 from descentlab.runs.identity import Run
+from descentlab.runs.studies import Studies
 from descentlab.storage import make_folder, publish, storage_errors
 
 __all__ = ["OLD", "Attempt", "Result", "RunFolder", "Status", "Store"]
@@ -87,21 +86,12 @@ class Store:
         return folder
 
     def register_study(self, name: str, content: Mapping[str, Any]) -> None:
-        """Put a study on disk; a study of that name must be the same.
+        """Put a study on disk; a study of that name may only have gained runs (``studies``).
 
         Raises:
             ConfigError: if another study has the name.
         """
-        path = self.studies / f"{name}.json"
-        encoded = canonical_json(dict(content))
-        if publish(path, encoded, aside=self.aside) or path.read_bytes() == encoded:
-            return
-        before, now = msgspec.json.decode(path.read_bytes()), msgspec.json.decode(encoded)
-        changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-        raise ConfigError(
-            f"study {name!r}: another study of that name is in {self.root}, with other "
-            f"{', '.join(changed)}; studies do not change, so choose another name"
-        )
+        Studies(self.studies, self.aside).register(name, content)
 
     def study_runs(self, name: str) -> list[str]:
         """The ids of the runs of a registered study.
@@ -109,14 +99,7 @@ class Store:
         Raises:
             ConfigError: if none has the name.
         """
-        try:
-            content = msgspec.json.decode((self.studies / f"{name}.json").read_bytes())
-        except FileNotFoundError:
-            names = [path.stem for path in self.studies.glob("*.json")]
-            raise ConfigError(
-                f"study {name!r}: not in {self.root}; {nearest(name, names)}"
-            ) from None
-        return list(content["runs"])
+        return Studies(self.studies, self.aside).runs(name)
 
     def claim(self, run_id: str, *, job: str = "") -> Attempt:
         """Make this process the owner of a registered run.

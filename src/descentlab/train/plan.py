@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from descentlab.config import digest
 from descentlab.data.batches import Batches
 from descentlab.data.prepare import Notice, PreparedData, prepare
 from descentlab.errors import DataError
@@ -27,26 +26,47 @@ def plan_run(spec: RunSpec, data: PreparedData) -> Run:
     )
 
 
-def resolver(*, notice: Notice = lambda line: None) -> Resolver:
-    """Return a function from settings to runs that prepares each corpus only once.
-
-    It raises ConfigError for settings that are not allowed, and DataError for tokens that
-    do not suit them.
+class RunResolver:
+    """A function from settings to runs that prepares each corpus only once.
 
     Args:
         notice: told what is being prepared.
     """
-    prepared: dict[str, PreparedData] = {}
 
-    def resolve(settings: Mapping[str, Any], where: str) -> Run:
+    def __init__(self, notice: Notice) -> None:
+        self._notice = notice
+        self._prepared: dict[tuple[object, ...], PreparedData] = {}
+        self._held_out: dict[str, int] = {}
+
+    def __call__(self, settings: Mapping[str, Any], where: str) -> Run:
+        """Return the run of some settings.
+
+        Raises:
+            ConfigError: for settings that are not allowed.
+            DataError: for tokens that do not suit them.
+        """
         spec = run_spec(settings, where=where)
-        key = digest([spec.data.corpus, spec.data.preparation()])
-        if key not in prepared:
-            prepared[key] = prepare(spec.data, notice)
-        batches_for(spec, prepared[key])
-        return plan_run(spec, prepared[key])
+        key = (spec.data.corpus, *spec.data.preparation().values())
+        if key not in self._prepared:
+            self._prepared[key] = prepare(spec.data, self._notice)
+        data = self._prepared[key]
+        batches_for(spec, data)
+        run = plan_run(spec, data)
+        self._held_out[run.data_sha256] = len(data.validation.tokens)
+        return run
 
-    return resolve
+    def held_out_tokens(self, run: Run) -> int:
+        """How many tokens one evaluation of a run reads, of those that came from here."""
+        return self._held_out[run.data_sha256]
+
+
+def resolver(*, notice: Notice = lambda line: None) -> RunResolver:
+    """Return a function from settings to runs that prepares each corpus only once.
+
+    Args:
+        notice: told what is being prepared.
+    """
+    return RunResolver(notice)
 
 
 def batches_for(spec: RunSpec, data: PreparedData) -> Batches:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from descentlab.sweep.racing.grid import Cell, Kind, no_drop_before
 from descentlab.sweep.racing.full_grid import FullGrid
+from descentlab.sweep.racing.grid import Cell, Kind, no_drop_before
 from descentlab.sweep.racing.racing import Racing
 from descentlab.sweep.racing.scheduler import Report
 from descentlab.sweep.tuning import Axis, Decays, Point, Search
