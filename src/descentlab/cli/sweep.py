@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 import tyro
 
+from descentlab.cli.where import Where
+
 
 def sweep(
     study: Annotated[Path, tyro.conf.Positional],
     *,
     store: Path = Path("store"),
-    workers: int | None = None,
+    where: Annotated[Where, tyro.conf.OmitArgPrefixes] = Where(),  # noqa: B008 frozen
 ) -> None:
     """Train every run of a study into a store.
 
@@ -23,10 +25,10 @@ def sweep(
     Args:
         study: the TOML file; see examples/.
         store: the folder of runs.
-        workers: runs at once, by default one per core; 0 trains in this process.
+        where: where runs are computed.
     """
     from descentlab.cli.progress import Screen
-    from descentlab.cli.running import drive, executor_for
+    from descentlab.cli.running import drive, executor_at
     from descentlab.cli.runs import listing
     from descentlab.config import read_toml
     from descentlab.runs.store import Store
@@ -34,14 +36,14 @@ def sweep(
     from descentlab.train.plan import resolver
 
     screen = Screen()
-    executor = executor_for(workers)
+    executor = executor_at(where, store)
     plan = study_from(read_toml(study), where=str(study))
     resolve = resolver(notice=screen.tell)
     labels: dict[str, str] = {}
     runs = {}
     for point, settings in zip(plan.points(), plan.settings(), strict=True):
         place = f"{study}, [run] with {label(point)}" if point else f"{study}, [run]"
-        run = resolve(_one_thread(settings), place)
+        run = resolve(_threads(settings, where.cores), place)
         runs[run.run_id] = run
         labels.setdefault(run.run_id, label(point) or plan.name)
     opened = Store(store, create=True)
@@ -53,9 +55,9 @@ def sweep(
     print(listing(opened, list(runs.values()), labels))
 
 
-def _one_thread(settings: dict[str, Any]) -> dict[str, Any]:
-    """Give each run one thread unless the study says otherwise: the cores go to other runs."""
+def _threads(settings: dict[str, Any], cores: int) -> dict[str, Any]:
+    """Give each run as many threads as cores unless the study says otherwise."""
     execution = settings.get("execution", {})
     if not isinstance(execution, dict):
         return settings
-    return {**settings, "execution": {"threads": 1, **execution}}
+    return {**settings, "execution": {"threads": cores, **execution}}

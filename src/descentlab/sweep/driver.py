@@ -146,18 +146,18 @@ class Sweep:
     def _reap(self) -> list[str]:
         """Take in what has ended; return what is to be tried again.
 
-        That is what another process turned out to hold, and what a signal stopped after its
-        state was saved.
+        That is what another process turned out to hold, what a signal stopped after its
+        state was saved, and what was lost with its node.
         """
         again = []
         ended = [(run_id, job.exit_code()) for run_id, job in self._jobs.items()]
         for run_id, code in ended:
             if code is None:
                 continue
-            del self._jobs[run_id]
+            lost = self._jobs.pop(run_id).lost()
             if self._collect(run_id):
                 continue
-            if code in (BusyError.exit_code, Preempted.exit_code):
+            if code in (BusyError.exit_code, Preempted.exit_code) or lost is not None:
                 again.append(run_id)
             else:
                 self.failures[run_id] = self._why(run_id, code)
