@@ -34,7 +34,8 @@ def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        head = {"num_cpus": 1, "include_dashboard": False}
+        soon = {"health_check_period_ms": 500, "health_check_failure_threshold": 2}
+        head = {"num_cpus": 1, "include_dashboard": False, "_system_config": soon}
         made = Cluster(initialize_head=True, head_node_args=head)
     try:
         yield made
@@ -103,6 +104,5 @@ def test_runs_end_exactly_once_though_a_node_is_lost(cluster, node, tmp_path):
         run.run_id: float(run.settings["number"]) for run in runs
     }
     assert sum(attempts(store, run) for run in runs) == len(runs) + 1
-    losses = [job.lost() for job in executor.submitted if job.lost() is not None]
-    assert len(losses) == 1
-    assert "the node of Ray that it ran on was lost" in losses[0]
+    (loss,) = [said for job in executor.submitted if (said := job.lost()) is not None]
+    assert "the node of Ray that it ran on was lost" in loss

@@ -81,7 +81,7 @@ class TestSlurm(ElsewhereContract):
 
 def test_runs_survive_preemption_and_the_loss_of_a_node_and_end_exactly_once(cluster, tmp_path):
     store = Store(tmp_path / "store", create=True)
-    runs = [counting_run(number, steps=25) for number in range(5)]
+    runs = [counting_run(number, steps=18) for number in range(5)]
     happened: list[str] = []
 
     def disturb(progress: Progress) -> None:
@@ -100,17 +100,17 @@ def test_runs_survive_preemption_and_the_loss_of_a_node_and_end_exactly_once(clu
         runs=runs,
         labels={},
         store=store,
-        executor=SlurmExecutor(store.root / "jobs", pace=0.5),
+        executor=SlurmExecutor(store.root / "jobs", pace=0.3),
         target=COUNT,
         observe=disturb,
-        steps_of=lambda run: 25,
+        steps_of=lambda run: 18,
     )
     results = sweep.drive()
     assert happened == ["preempted", "killed"]
     assert {run_id: result.validation_loss for run_id, result in results.items()} == {
         run.run_id: float(run.settings["number"]) for run in runs
     }
-    assert all(result.steps == 25 for result in results.values())
+    assert all(result.steps == 18 for result in results.values())
     tries = [attempts(store, run) for run in runs]
     assert sum(tries) >= len(runs) + 2, tries  # preempted ones and lost ones were tried again
     cluster.start_node("n2")

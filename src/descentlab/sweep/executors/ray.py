@@ -56,7 +56,7 @@ class RayJob(Job):
         except exceptions.TaskCancelledError:
             return -signal.SIGKILL if self._killed else Preempted.exit_code
         except (exceptions.NodeDiedError, exceptions.LocalRayletDiedError) as error:
-            self._loss = f"the node of Ray that it ran on was lost ({_first_line(error)})"
+            self._loss = f"the node of Ray that it ran on was lost ({_first_sentence(error)})"
         except exceptions.RayError:  # its process died, for want of memory perhaps
             pass
         return -signal.SIGKILL
@@ -139,8 +139,8 @@ def _connect(address: str | None) -> None:
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = address or os.environ.get("RAY_ADDRESS") or "this machine"
         raise ConfigError(
-            f"executor: no Ray cluster answers at {where} ({_first_line(error)}); start one with "
-            "ray start --head, and give its address as --ray-address host:port"
+            f"executor: no Ray cluster answers at {where} ({_first_sentence(error)}); start one "
+            "with ray start --head, and give its address as --ray-address host:port"
         ) from None
 
 
@@ -179,5 +179,6 @@ def _had() -> str:
     return f"{there.get('CPU', 0):g}, {there.get('GPU', 0):g} and {memory:.1f} GB in all"
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def _first_sentence(error: Exception) -> str:
+    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    return line.partition(". ")[0].rstrip(".")
