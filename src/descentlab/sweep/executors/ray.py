@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from descentlab.sweep.resources import Resources
 
 LOOK_SECONDS = 5.0
 """Between two looks at how large the cluster is."""
+KNOCK_SECONDS = 10.0
 
 
 class RayJob(Job):
@@ -129,19 +131,35 @@ def _connect(address: str | None) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if ray.is_initialized():
         return
+    where = address or os.environ.get("RAY_ADDRESS")
     try:
+        if where and where != "auto":
+            _knock(where)  # Ray itself would try for minutes
         ray.init(
             address=address,
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = address or os.environ.get("RAY_ADDRESS") or "this machine"
+    except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"executor: no Ray cluster answers at {where} ({_first_sentence(error)}); start one "
-            "with ray start --head, and give its address as --ray-address host:port"
+            f"executor: no Ray cluster answers at {where or 'this machine'} "
+            f"({_first_sentence(error)}); start one with ray start --head, and give its address "
+            "as --ray-address host:port"
         ) from None
+
+
+def _knock(address: str) -> None:
+    """See whether anything listens there.
+
+    Raises:
+        OSError: if nothing does.
+        ValueError: if it is no address.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        raise ValueError("an address is host:port")
+    socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _run(task: Task, folder: str) -> int:
