@@ -17,7 +17,7 @@ test-slow: $(READY)
 
 # Faults at every call that changes a file; SOAK_SEED=… repeats a schedule.
 soak: $(READY)
-	$(BIN)/python -m pytest -n 2 -m soak -rA tests/faults
+	$(BIN)/python -m pytest -n 2 -m soak -rA tests
 
 check: $(READY)
 	$(BIN)/ruff format --check .

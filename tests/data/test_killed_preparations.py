@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -50,12 +51,12 @@ def test_killed_at_some_calls_it_goes_on_to_the_same_bytes(tmp_path, corpus):
     check_kills(corpus, tmp_path, seed=random.randrange(10**6), number=8)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_killed_at_every_call_it_goes_on_to_the_same_bytes(tmp_path, corpus):
     check_kills(corpus, tmp_path, seed=0, number=None)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_a_command_with_workers_is_stopped_at_random_times(tmp_path, number):
@@ -75,6 +76,7 @@ def test_a_command_with_workers_is_stopped_at_random_times(tmp_path, number):
     )
     stops, code = 0, None
     while code != 0 and stops < 100:
+        shards = len(list(tmp_path.glob("out/shard-*"))) + draw.choice([0, 1, 1, 2])
         with subprocess.Popen(
             [*command, f"--out={tmp_path / 'out'}"],
             env=environment,
@@ -83,15 +85,18 @@ def test_a_command_with_workers_is_stopped_at_random_times(tmp_path, number):
             text=True,
             start_new_session=True,
         ) as process:
-            time.sleep(draw.uniform(0.3, 2.5))
+            while len(list(tmp_path.glob("out/shard-*"))) < shards and process.poll() is None:
+                time.sleep(0.005)
+            time.sleep(draw.uniform(0, 0.5))
             # A terminal sends INT to workers too.
-            (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+            with suppress(ProcessLookupError):  # it is done
+                (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
             _, said = process.communicate()  # waits for every process that holds the pipes
         code = process.returncode
         stops += code != 0
         if number != signal.SIGKILL and "error" in said:
-            assert code == 128 + number
+            assert code == 128 + number, said
             assert "Traceback" not in said
             assert said.splitlines()[-1] == "error: stopped; the same command goes on from here"
-    assert 3 <= stops < 100
+    assert 2 <= stops < 100
     assert files_of(tmp_path / "out") == files_of(tmp_path / "reference")

@@ -130,7 +130,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(folder: Path) -> None:
     assert "3 sequences cannot be shared evenly by 2 processes" in seen["odd"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_process_that_fails_ends_all_and_leaves_its_reason(corpus: Path, tmp_path: Path) -> None:
     code = (
         "import sys\n"
