@@ -39,8 +39,8 @@ class FakeSlurm:
         keep = f'echo "$@" >> {path}.told\n'
         if command == "sbatch":
             keep += f'cp "$1" {path}.script\n'
-        out = " >&2" if code else ""
-        path.write_text(f"#!/bin/sh\n{keep}cat {path}.answer{out}\nexit {code}\n")
+        loud = f"cat {path}.answer >&2\n" if code else ""
+        path.write_text(f"#!/bin/sh\n{keep}cat {path}.answer\n{loud}exit {code}\n")
         path.chmod(0o755)
 
     def lists(self, *lines: str) -> None:

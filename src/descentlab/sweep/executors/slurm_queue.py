@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
+import os
 import subprocess
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ def listing() -> Listing | None:
 
     None if Slurm gave no answer, or one that is not a listing from its header to its end.
     """
-    command = ["squeue", f"--user={getpass.getuser()}", "--array", "--states=all"]
+    command = ["squeue", f"--user={os.getuid()}", "--array", "--states=all"]
     try:
         answer = subprocess.run(
             [*command, "--format=%i|%j|%T"], capture_output=True, text=True, timeout=TIMEOUT
