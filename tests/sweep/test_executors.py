@@ -141,7 +141,7 @@ class TestLocal(ElsewhereContract):
                 "    time.sleep(600)\n",
                 str(path),
             ],
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
         )
         while not (path.exists() and path.read_text()):
             assert driver.poll() is None
