@@ -23,11 +23,12 @@ import msgspec
 
 from descentlab.cli.progress import Screen
 from descentlab.cli.running import PRELOAD, TARGET
+from descentlab.processes import usable_cores
 from descentlab.runs.identity import Run
 from descentlab.runs.store import Store
 from descentlab.sweep.driver import Sweep
 from descentlab.sweep.executors.base import Executor
-from descentlab.sweep.executors.local import LocalExecutor, usable_cores
+from descentlab.sweep.executors.local import LocalExecutor
 from descentlab.train.plan import resolver
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 import pytest
 
 from descentlab.sweep.executors.base import Executor, Job, Task
@@ -45,3 +48,51 @@ class ExecutorContract:
             path = tmp_path / str(number)
             finished(executor, executor.submit(Task("oracles.toy_runs:echo", (str(path), "x"))))
         assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1", "2"]
+
+
+class ElsewhereContract(ExecutorContract):
+    """For executors whose tasks run in processes of their own; ``executor`` takes two at once."""
+
+    def test_a_task_that_is_asked_to_stop_saves_and_ends_with_75(self, executor, tmp_path):
+        job = executor.submit(Task("oracles.toy_tasks:until_stopped", (str(tmp_path / "pid"),)))
+        begun(executor, tmp_path / "pid")
+        job.stop()
+        assert finished(executor, job) == 75
+        assert job.lost() is None
+
+    def test_a_task_that_is_killed_ends_at_once(self, executor, tmp_path):
+        job = executor.submit(Task("oracles.toy_runs:sleep_forever", (str(tmp_path / "pid"),)))
+        begun(executor, tmp_path / "pid")
+        job.kill()
+        assert finished(executor, job) == -signal.SIGKILL
+        assert job.lost() is None
+
+    def test_the_death_of_a_task_leaves_the_others_alone(self, executor, tmp_path):
+        survivor = executor.submit(
+            Task("oracles.toy_tasks:until_stopped", (str(tmp_path / "pid"),))
+        )
+        dead = executor.submit(Task("oracles.toy_tasks:die", (str(int(signal.SIGKILL)),)))
+        assert finished(executor, dead) == -signal.SIGKILL
+        begun(executor, tmp_path / "pid")
+        assert survivor.exit_code() is None
+        survivor.stop()
+        assert finished(executor, survivor) == 75
+
+    def test_two_tasks_run_at_once(self, executor, tmp_path):
+        assert executor.capacity >= 2
+        paths = [tmp_path / "1", tmp_path / "2"]
+        jobs = [
+            executor.submit(Task("oracles.toy_tasks:until_stopped", (str(path),))) for path in paths
+        ]
+        for path in paths:
+            begun(executor, path)
+        for job in jobs:
+            job.stop()
+        assert [finished(executor, job) for job in jobs] == [75, 75]
+
+
+def begun(executor: Executor, path: Path) -> str:
+    """Wait until a task has said something in a file, and return it."""
+    while not (path.exists() and path.read_text()):
+        executor.wait(0.05)
+    return path.read_text()

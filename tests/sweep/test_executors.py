@@ -9,11 +9,12 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
-from contracts.executors import ExecutorContract, finished
+from contracts.executors import ElsewhereContract, ExecutorContract, begun, finished
 
-from descentlab.sweep.executors.base import Task
+from descentlab.sweep.executors.base import Job, Task
 from descentlab.sweep.executors.inline import InlineExecutor
 from descentlab.sweep.executors.local import LocalExecutor
+from descentlab.sweep.resources import Resources
 
 TESTS = Path(__file__).parents[1]
 
@@ -24,22 +25,41 @@ class TestInline(ExecutorContract):
         return InlineExecutor()
 
 
-class TestLocal(ExecutorContract):
+class TestLocal(ElsewhereContract):
     @pytest.fixture
     def executor(self):
         return LocalExecutor(2)
 
-    def test_runs_as_many_as_its_capacity_at_once(self, executor, tmp_path):
-        paths = [tmp_path / "1", tmp_path / "2"]
-        jobs = [
-            executor.submit(Task("oracles.toy_runs:sleep_forever", (str(path),))) for path in paths
-        ]
-        while not all(path.exists() and path.read_text() for path in paths):
-            executor.wait(0.05)
-        assert [job.exit_code() for job in jobs] == [None, None]
-        jobs[0].stop()
-        jobs[1].kill()
-        assert [finished(executor, job) for job in jobs] == [-signal.SIGTERM, -signal.SIGKILL]
+    def test_a_task_that_cannot_be_stopped_gracefully_is_ended_by_the_signal(
+        self, executor, tmp_path
+    ):
+        job = executor.submit(Task("oracles.toy_runs:sleep_forever", (str(tmp_path / "pid"),)))
+        begun(executor, tmp_path / "pid")
+        job.stop()
+        assert finished(executor, job) == -signal.SIGTERM
+
+    def test_each_process_sees_its_share_of_the_gpus_also_after_a_death(
+        self, tmp_path, monkeypatch
+    ):
+        def hold(name: str) -> tuple[Job, str]:
+            job = executor.submit(Task("oracles.toy_tasks:hold_gpus", (str(tmp_path / name),)))
+            return job, begun(executor, tmp_path / name)
+
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-a")
+        executor = LocalExecutor(8, resources=Resources(gpus=0.5))
+        assert executor.capacity == 4
+        well = [executor.submit(Task("oracles.toy_runs:leave", ("0",))) for _ in range(4)]
+        assert [finished(executor, job) for job in well] == [0] * 4
+        held = [hold(name) for name in "abcd"]
+        assert sorted(gpu for _, gpu in held) == ["3", "3", "GPU-a", "GPU-a"]
+        ended = [each for each in held if each[1] == "3"]
+        ended[0][0].kill()
+        ended[1][0].stop()
+        assert [finished(executor, job) for job, _ in ended] == [-signal.SIGKILL, 75]
+        again = [hold(name) for name in "ef"]
+        assert [gpu for _, gpu in again] == ["3", "3"]
+        for job, _ in held + again:
+            job.kill()
 
     def test_a_process_takes_one_task_after_another(self, tmp_path):
         executor = LocalExecutor(1)
@@ -113,7 +133,7 @@ class TestLocal(ExecutorContract):
                 sys.executable,
                 "-c",
                 "import sys, time\n"
-                "from descentlab.sweep.executors.base import Task\n"
+                "from descentlab.sweep.executors.base import Job, Task\n"
                 "from descentlab.sweep.executors.local import LocalExecutor\n"
                 "if __name__ == '__main__':\n"
                 "    task = Task('oracles.toy_runs:sleep_forever', (sys.argv[1],))\n"
@@ -121,7 +141,7 @@ class TestLocal(ExecutorContract):
                 "    time.sleep(600)\n",
                 str(path),
             ],
-            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
         )
         while not (path.exists() and path.read_text()):
             assert driver.poll() is None

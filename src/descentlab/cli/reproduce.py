@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from descentlab.cli.where import Where
+
 if TYPE_CHECKING:
     from descentlab.runs.store import Result
 
@@ -18,8 +20,8 @@ def reproduce(
     seeds: int = 3,
     store: Path = Path("store"),
     out: Path | None = None,
-    workers: int | None = None,
     racing: bool = True,
+    where: Annotated[Where, tyro.conf.OmitArgPrefixes] = Where(),  # noqa: B008 frozen
 ) -> None:
     """Reproduce an experiment of the paper with models trained here.
 
@@ -35,14 +37,14 @@ def reproduce(
         seeds: fresh seeds per winner, on top of the one used for tuning.
         store: the folder of runs.
         out: the folder for table and figures; results/<experiment>-<scale> by default.
-        workers: runs at once, by default one per core; 0 trains in this process.
         racing: stop runs in tuning that cannot win, by rules that are the same for all methods;
             --no-racing trains every one to its end.
+        where: where runs are computed.
     """
     import time
 
     from descentlab.cli.progress import Screen, duration
-    from descentlab.cli.running import drive, executor_for
+    from descentlab.cli.running import drive, executor_at
     from descentlab.paper import constant_variance, table1
     from descentlab.paper.contest import Laboratory, Stage, judging_seeds
     from descentlab.paper.report import write
@@ -52,7 +54,7 @@ def reproduce(
     screen = Screen()
     began = time.monotonic()
     chosen = judging_seeds(seeds)
-    executor = executor_for(workers)
+    executor = executor_at(where, store)
     opened = Store(store, create=True)
 
     def warn(line: str) -> None:

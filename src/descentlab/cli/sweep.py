@@ -7,14 +7,16 @@ from typing import Annotated
 
 import tyro
 
+from descentlab.cli.where import Where
+
 
 def sweep(
     study: Annotated[Path, tyro.conf.Positional],
     *,
     store: Path = Path("store"),
-    workers: int | None = None,
     retries: int = 2,
     register_only: bool = False,
+    where: Annotated[Where, tyro.conf.OmitArgPrefixes] = Where(),  # noqa: B008 frozen
 ) -> None:
     """Train every run of a study into a store.
 
@@ -27,23 +29,24 @@ def sweep(
     Args:
         study: a TOML file, or a Python file that names a Study; see examples/.
         store: the folder of runs.
-        workers: runs at once, by default one per core; 0 trains in this process.
         retries: how often a run is tried again that was killed, hung, or out of memory or disk.
         register_only: put the runs into the store and end; descent worker STORE trains them.
+        where: where runs are computed.
     """
     from descentlab.cli.progress import Screen
-    from descentlab.cli.running import drive, executor_for, refuse_negative
+    from descentlab.cli.running import drive, executor_at, refuse_negative
     from descentlab.cli.runs import listing
     from descentlab.cli.study_runs import study_runs
     from descentlab.runs.store import Store
+    from descentlab.sweep.executors.inline import InlineExecutor
     from descentlab.sweep.study_file import read_study
     from descentlab.train.plan import resolver
 
     screen = Screen()
     refuse_negative("retries", retries, "0 tries each run once")
     read = read_study(study)  # whole, and only here: the file may change from now on
-    executor = executor_for(0 if register_only else workers)
-    asked = study_runs(read, resolver(notice=screen.tell), where=str(study))
+    executor = InlineExecutor() if register_only else executor_at(where, store)
+    asked = study_runs(read, resolver(notice=screen.tell), where=str(study), threads=where.cores)
     for remark in asked.remarks():
         screen.tell(remark)
     name, runs, labels = asked.study.name, list(asked.runs.values()), asked.labels

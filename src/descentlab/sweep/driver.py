@@ -285,7 +285,8 @@ class Sweep:
 
     def _why(self, run_id: str, own: Own, code: int) -> Failure:
         """What ended a job without a result; it is on record from then on."""
-        failure = by_exit_code(code)
+        loss = own.job.lost()
+        failure = by_exit_code(code) if loss is None else Failure(loss, passing=True)
         attempt = self._attempt_of(run_id, own)
         if attempt is None:
             return failure

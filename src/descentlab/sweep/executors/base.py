@@ -1,7 +1,8 @@
 """The contract of executors.
 
 An executor is used by one thread. A task it has accepted runs at most once; whether a
-run is repeated is the driver's decision alone.
+run is repeated is the driver's decision alone. All tasks of an executor get the same
+``Resources``, which it was made with.
 """
 
 from __future__ import annotations
@@ -23,19 +24,30 @@ class Task:
 
 
 class Job(ABC):
-    """A task that was submitted."""
+    """A task that was submitted. It may wait in a scheduler's queue for hours before it begins."""
 
     @abstractmethod
     def exit_code(self) -> int | None:
-        """None while it runs; then 0, an exit code, or minus the signal that ended it."""
+        """None while it waits or runs; then 0, an exit code, or minus the signal that ended it."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Ask it to end at its next safe point; no effect once it has ended."""
+        """Ask it to save and end at its next safe point; no effect once it has ended.
+
+        A run that has saved ends with 75, as does a task that had not begun.
+        """
 
     @abstractmethod
     def kill(self) -> None:
         """End it now."""
+
+    def lost(self) -> str | None:
+        """Why it ended without a word of its own, as far as the scheduler knows.
+
+        None unless its node or its allocation was taken away, in which case the exit code is
+        minus SIGKILL. Its process is gone then, so that its claim may be taken over at once.
+        """
+        return None
 
 
 class Executor(ABC):
@@ -45,7 +57,10 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(self, task: Task) -> Job:
-        """Start a task. The caller has fewer than ``capacity`` unfinished jobs."""
+        """Start a task, or have it started during the next ``wait``.
+
+        The caller has fewer than ``capacity`` unfinished jobs.
+        """
 
     @abstractmethod
     def wait(self, seconds: float) -> None:

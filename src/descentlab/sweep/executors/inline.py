@@ -7,7 +7,7 @@ import signal
 import time
 import traceback
 
-from descentlab.errors import Interrupted, Preempted
+from descentlab.errors import DescentError, Interrupted, Preempted
 from descentlab.sweep.executors.base import Executor, Job, Task
 
 
@@ -50,6 +50,8 @@ def call(task: Task) -> int:
         getattr(importlib.import_module(module), function)(*task.arguments)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    except DescentError as error:
+        return error.exit_code
     except Exception:
         traceback.print_exc()
         return 1

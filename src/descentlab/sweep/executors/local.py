@@ -2,13 +2,15 @@
 
 The server imports the heavy modules once, so that a process starts in a hundredth of a second. A
 process keeps what it has compiled and measured for the tasks to come, until one of them fails; it
-ends with the process that started it.
+ends with the process that started it. It keeps its GPUs, too, since CUDA reads but once which
+it may see.
 """
 
 from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,17 +18,19 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 
-from descentlab.processes import leave_with_parent, signals_wait, usable_cores
+from descentlab.processes import leave_with_parent, signals_wait
 from descentlab.sweep.executors.base import Executor, Job, Task
 from descentlab.sweep.executors.inline import call
+from descentlab.sweep.resources import Gpus, Resources, room
 
 
 class Worker:
     """A process that takes tasks; it says when one ended well, and ends with one that did not."""
 
-    def __init__(self, context: ForkServerContext) -> None:
+    def __init__(self, context: ForkServerContext, gpus: Gpus) -> None:
+        self.gpus = gpus
         self._connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs,), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, gpus), daemon=True)
         self.process.start()
         theirs.close()  # so that the end of the process is the end of the pipe
 
@@ -78,12 +82,24 @@ class LocalExecutor(Executor):
     """Processes on this machine.
 
     Args:
-        workers: how many at once; by default one per core that this process may use.
+        workers: how many at once; by default as many as there are cores for that this process
+            may use. GPUs and memory may leave room for fewer.
         preload: modules that every task needs, imported once.
+        resources: what each task is given.
+
+    Raises:
+        ConfigError: if there is no room for one.
     """
 
-    def __init__(self, workers: int | None = None, *, preload: Sequence[str] = ()) -> None:
-        self.capacity = workers or usable_cores()
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        preload: Sequence[str] = (),
+        resources: Resources = Resources(),  # noqa: B008 frozen
+    ) -> None:
+        self._free = room(resources, workers)
+        self.capacity = len(self._free)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
         self._jobs: list[LocalJob] = []
@@ -96,6 +112,7 @@ class LocalExecutor(Executor):
         ended = [job for job in self._jobs if job.exit_code() is not None]
         self._jobs = [job for job in self._jobs if job not in ended]
         self._idle += [job.worker for job in ended if job.exit_code() == 0]
+        self._free += [job.worker.gpus for job in ended if job.exit_code() != 0]
         with signals_wait():
             job = LocalJob(self._begin(task))
             self._jobs.append(job)
@@ -106,7 +123,9 @@ class LocalExecutor(Executor):
             worker = self._idle.pop()
             if worker.take(task):
                 return worker
-        worker = Worker(self._context)
+            self._free.append(worker.gpus)
+        worker = Worker(self._context, self._free[0])
+        del self._free[0]
         worker.take(task)
         return worker
 
@@ -115,8 +134,10 @@ class LocalExecutor(Executor):
         wait([sign for worker in running for sign in worker.signs], timeout=seconds)
 
 
-def _work(connection: Connection) -> None:
+def _work(connection: Connection, gpus: Gpus) -> None:
     leave_with_parent()
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     while True:
         try:
             task = connection.recv()
