@@ -13,6 +13,7 @@ EXIT_CODES = {
     "BusyError": 6,
     "FailedRuns": 7,
     "NonConforming": 8,
+    "Paused": 0,
 }
 
 

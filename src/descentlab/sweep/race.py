@@ -68,12 +68,12 @@ class Race(Agenda):
         self.ended(run_id)
 
     def spent(self) -> Spent:
-        so_far = {run_id: report.fraction for run_id, report in self._standings.items()}
+        so_far = {run_id: self._standing(run_id).fraction for run_id in self._runs}
         asked = {
             run_id: 1.0 if step is None else step / self._steps(run_id)
             for run_id, step in self.wanted().items()
         }
-        beyond = [max(0.0, until - so_far.get(run_id, 0.0)) for run_id, until in asked.items()]
+        beyond = [max(0.0, until - so_far[run_id]) for run_id, until in asked.items()]
         return Spent(math.fsum(so_far.values()), math.fsum(beyond))
 
     def _tell_what_is_known(self) -> bool:

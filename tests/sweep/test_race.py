@@ -1,0 +1,141 @@
+"""Races over runs in a store, against what the full grid finds."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+from oracles.toy_races import STEPS, TARGET, loss_of, steps_trained, toy_run
+
+from descentlab.errors import FailedRuns
+from descentlab.runs.store import Store
+from descentlab.sweep.driver import Sweep
+from descentlab.sweep.executors.inline import InlineExecutor
+from descentlab.sweep.executors.local import LocalExecutor
+from descentlab.sweep.race import Race
+from descentlab.sweep.racing.grid import Cell
+from descentlab.sweep.racing.racing import Racing
+
+LRS = [0.25, 0.5, 1.0, 2.0, 4.0]
+BETAS = [0.6, 0.8, 0.9, 0.95, 0.975]
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    return Store(tmp_path / "store", create=True)
+
+
+class KilledError(BaseException):
+    pass
+
+
+class Killed(InlineExecutor):
+    """Takes so many tasks, and dies."""
+
+    def __init__(self, tasks):
+        self._left = tasks
+
+    def submit(self, task):
+        if self._left == 0:
+            raise KilledError
+        self._left -= 1
+        return super().submit(task)
+
+
+def grid(**behaviours):
+    return [
+        toy_run(lr, beta, behaviours.get(f"lr{lr:g}", "ok"))
+        for lr, beta in itertools.product(LRS, BETAS)
+    ]
+
+
+def racing(runs):
+    cells = [
+        Cell(key=each.run_id, point={k: each.settings[k] for k in ("lr", "beta")}) for each in runs
+    ]
+    return Racing(cells, {"lr": "rate", "beta": "decay"})
+
+
+def sweep(store, runs, scheduler, executor=None):
+    by_id = {each.run_id: each for each in runs}
+    return Sweep(
+        runs=runs,
+        labels={},
+        store=store,
+        executor=executor or InlineExecutor(),
+        target=TARGET,
+        observe=lambda progress: None,
+        steps_of=lambda run: STEPS,
+        agenda=Race([scheduler], by_id, store),
+    )
+
+
+def best_of(runs):
+    return min(runs, key=lambda run: loss_of(run, STEPS)).run_id
+
+
+def test_a_race_finds_the_grids_best_and_trains_no_step_twice(store):
+    runs, scheduler = grid(), None
+    scheduler = racing(runs)
+    results = sweep(store, runs, scheduler, LocalExecutor(2)).drive()
+    assert scheduler.over
+    assert scheduler.result().winner == best_of(runs)
+    trained = Counter(steps_trained(store))
+    assert max(trained.values()) == STEPS
+    assert sum(trained.values()) / (len(runs) * STEPS) == pytest.approx(scheduler.cost, abs=0.05)
+    assert scheduler.cost < 0.6
+    whole = {run_id for run_id, steps in trained.items() if steps == STEPS}
+    assert whole == set(results) == set(scheduler.result().finished)
+
+
+def test_a_race_that_was_killed_goes_on_and_decides_the_same(store, tmp_path):
+    runs = grid()
+    undisturbed = racing(runs)
+    sweep(Store(tmp_path / "other", create=True), runs, undisturbed).drive()
+    for more in (3, 9, 20):
+        with pytest.raises(KilledError):
+            sweep(store, runs, racing(runs), Killed(more)).drive()
+    scheduler = racing(runs)
+    sweep(store, runs, scheduler).drive()
+    assert scheduler.result() == undisturbed.result()
+    assert scheduler.decisions == undisturbed.decisions
+    assert max(Counter(steps_trained(store)).values()) == STEPS
+
+
+def test_runs_that_are_whole_already_cost_nothing(store):
+    runs = grid()
+    sweep(store, runs, racing(runs)).drive()
+    before = len(steps_trained(store))
+    again = racing(runs)
+    sweep(store, runs, again).drive()
+    assert len(steps_trained(store)) == before
+    assert again.result().winner == best_of(runs)
+
+
+def test_diverged_runs_lose_and_the_race_goes_on(store):
+    runs = grid(lr1="diverges")
+    scheduler = racing(runs)
+    sweep(store, runs, scheduler).drive()
+    outcome = scheduler.result()
+    sound = [each for each in runs if each.settings["behaviour"] == "ok"]
+    assert outcome.winner == best_of(sound)
+    assert len(outcome.diverged) == len(BETAS)
+
+
+def test_failed_runs_are_named_at_the_end_of_the_race(store):
+    runs = grid(lr1="fails")
+    scheduler = racing(runs)
+    with pytest.raises(FailedRuns, match=f"{len(BETAS)} of {len(runs)} runs failed"):
+        sweep(store, runs, scheduler).drive()
+    assert scheduler.over
+
+
+def test_two_races_share_a_run_that_both_ask_for(store):
+    runs = grid()
+    one, two = racing(runs), racing(runs)
+    driven = sweep(store, runs, one)
+    driven.agenda = Race([one, two], {each.run_id: each for each in runs}, store)
+    driven.drive()
+    assert one.result() == two.result()
+    assert max(Counter(steps_trained(store)).values()) == STEPS
