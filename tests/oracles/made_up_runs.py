@@ -43,7 +43,7 @@ class MadeUpRuns:
         self.variances = variances or {}
         self.stages: list[Stage] = []
 
-    def laboratory(self, tmp_path, warn=lambda line: None, seeds=3) -> Laboratory:
+    def laboratory(self, tmp_path, warn=lambda line: None, seeds=3, *, racing=False) -> Laboratory:
         self.store = Store(tmp_path / "store", create=True)
         return Laboratory(
             store=self.store,
@@ -51,6 +51,7 @@ class MadeUpRuns:
             resolve=resolve,
             execute=self.execute,
             warn=warn,
+            racing=racing,
         )
 
     def execute(self, stage: Stage) -> dict[str, Result]:
@@ -58,7 +59,29 @@ class MadeUpRuns:
         for run in stage.runs:
             if "probes" in run.settings:
                 self._probe(run)
-        return {run.run_id: result(self.loss(run.settings)) for run in stage.runs}
+        if stage.agenda is None:
+            return {run.run_id: result(self.loss(run.settings)) for run in stage.runs}
+        runs = {run.run_id: run for run in stage.runs}
+        while wanted := dict(stage.agenda.wanted()):
+            for run_id, pause_at in wanted.items():
+                self._train(runs[run_id], pause_at)
+                stage.agenda.ended(run_id)
+        return {}
+
+    def _train(self, run, pause_at) -> None:
+        """Its loss is higher by 1 at the beginning, and comes down evenly."""
+        self.store.register(run)
+        attempt = self.store.claim(run.run_id)
+        attempt.begin({})
+        final, steps = self.loss(run.settings), run.settings["training"]["steps"]
+        with attempt.open_metrics() as metrics:
+            for step in range(1, (pause_at or steps) + 1):
+                metrics.write({"step": step, "loss": final + 1 - step / steps})
+        if pause_at is None or not math.isfinite(final):
+            attempt.finish(result(final))
+        else:
+            (attempt.checkpoints / f"step-{pause_at:08}").mkdir(parents=True)
+            attempt.end("interrupted", "paused")
 
     def _probe(self, run) -> None:
         self.store.register(run)

@@ -142,3 +142,20 @@ def test_every_stage_is_on_record_in_the_store(tmp_path):
         "table1-laptop-grid",
         "table1-laptop-seeds",
     ]
+
+
+def test_racing_finds_the_same_winners_at_a_part_of_the_price(tmp_path):
+    whole = held(MadeUpRuns(bowl({**INSIDE, "signum": 0.064})), tmp_path / "whole")
+    raced = Contest(
+        design("laptop"),
+        MadeUpRuns(bowl({**INSIDE, "signum": 0.064})).laboratory(tmp_path / "raced", racing=True),
+    ).run()
+    for one, other in zip(whole.contenders, raced.contenders, strict=True):
+        assert (other.name, other.best, other.trials) == (one.name, one.best, one.trials)
+        assert other.losses == one.losses
+    tried = [each for each in raced.trials if each.seed == TUNING_SEED]
+    stopped = [each for each in tried if each.loss is None]
+    assert {each.reached for each in tried if each.loss is not None} == {1.0}
+    assert all(each.reached < 1 for each in stopped)
+    assert sum(each.reached for each in tried) < 0.7 * len(tried)
+    assert len(tried) == sum(each.seed == TUNING_SEED for each in whole.trials)

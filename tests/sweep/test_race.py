@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from oracles.toy_races import STEPS, TARGET, loss_of, steps_trained, toy_run
+from oracles.paused_runs import STEPS, TARGET, loss_of, steps_trained, toy_run
 
 from descentlab.errors import FailedRuns
 from descentlab.runs.store import Store

@@ -44,8 +44,8 @@ def sweep(
 
     screen = Screen()
     refuse_negative("retries", retries, "0 tries each run once")
-    read = read_study(study)  # whole, and only here: the file may change from now on
     executor = InlineExecutor() if register_only else executor_at(where, store)
+    read = read_study(study)  # whole, and only here: the file may change from now on
     asked = study_runs(read, resolver(notice=screen.tell), where=str(study), threads=where.cores)
     for remark in asked.remarks():
         screen.tell(remark)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import resource
 import signal
 import sys
 import time
@@ -21,6 +20,7 @@ from descentlab.analysis.imports.limited_process import ATTEMPTED, answer, read_
 from descentlab.analysis.imports.pickle_scan import instructions
 from descentlab.analysis.imports.secretsauce import conditions, file_notes, released_runs
 from descentlab.errors import DataError
+from descentlab.train.memory import peak_memory
 
 SMALLEST_FILES = 3
 PATIENCE = 10.0
@@ -79,9 +79,8 @@ def main(seed: int, count: int) -> None:
         seconds = time.perf_counter() - began
         if seconds > slowest:
             slowest, slowest_at = seconds, number
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    made = {**outcomes, "slowest": slowest, "slowest_at": slowest_at, "bytes": peak * unit}
+    peak = peak_memory("cpu")  # its own: getrusage counts the process that started it as well
+    made = {**outcomes, "slowest": slowest, "slowest_at": slowest_at, "bytes": peak}
     print(json.dumps(made))
 
 

@@ -98,15 +98,15 @@ import json, resource, sys
 from pathlib import Path
 from descentlab.analysis.imports.gate import read_table
 from descentlab.errors import DataError
+from descentlab.train.memory import peak_memory
 refused = 0
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
         read_table(path, "pickle")
     except DataError:
         refused += 1
-whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-peaks = [resource.getrusage(each).ru_maxrss for each in whose]
-print(json.dumps([refused, *peaks]))
+own = peak_memory("cpu") // 1024  # getrusage counts the process that started it as well
+print(json.dumps([refused, own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss]))
 """
 
 
