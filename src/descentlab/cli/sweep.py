@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from descentlab.cli.where import Where
+
+if TYPE_CHECKING:
+    from descentlab.sweep.study_race import Found
+
+Racing = Literal["none", "racing", "successive-halving", "asha", "median", "random"]
 
 
 def sweep(
@@ -16,6 +22,7 @@ def sweep(
     store: Path = Path("store"),
     retries: int = 2,
     register_only: bool = False,
+    racing: Racing = "none",
     where: Annotated[Where, tyro.conf.OmitArgPrefixes] = Where(),  # noqa: B008 frozen
 ) -> None:
     """Train every run of a study into a store.
@@ -31,6 +38,9 @@ def sweep(
         store: the folder of runs.
         retries: how often a run is tried again that was killed, hung, or out of memory or disk.
         register_only: put the runs into the store and end; descent worker STORE trains them.
+        racing: stop runs that cannot win, by racing's rules or a peer's: numbers of the
+            optimizer are raced, for each method, seed and anything else by itself. The decisions
+            are put into the store's folder races.
         where: where runs are computed.
     """
     from descentlab.cli.progress import Screen
@@ -40,6 +50,7 @@ def sweep(
     from descentlab.runs.store import Store
     from descentlab.sweep.executors.inline import InlineExecutor
     from descentlab.sweep.study_file import read_study
+    from descentlab.sweep.study_race import StudyRace
     from descentlab.train.plan import resolver
 
     screen = Screen()
@@ -57,5 +68,29 @@ def sweep(
             opened.register(run)
         print(f"{len(runs)} runs of study {name} are registered in {store}")
         return
-    drive(name, runs, labels, store=opened, executor=executor, screen=screen, retries=retries)
+    races = None if racing == "none" else StudyRace(asked.points, asked.of_points, racing)
+    drive(
+        name,
+        runs,
+        labels,
+        store=opened,
+        executor=executor,
+        screen=screen,
+        retries=retries,
+        agenda=races and races.agenda(opened),
+    )
     print(listing(opened, runs, labels))
+    if races is not None:
+        path = opened.record_race(name, races.record())
+        print("\n" + "\n".join(_line(each, labels) for each in races.found()))
+        print(f"decisions: {path}")
+
+
+def _line(found: Found, labels: Mapping[str, str]) -> str:
+    """What a race found, in one line."""
+    race = f"{found.race}: " if found.race else ""
+    if found.winner is None:
+        return f"{race}no run came to its end with a finite loss"
+    others = [labels[each] for each in found.within_noise if each != found.winner]
+    near = f"; within noise of it: {', '.join(others)}" if others else ""
+    return f"{race}best is {labels[found.winner]}, for {found.cost:.0%} of the grid's price{near}"

@@ -12,6 +12,7 @@ All paths of a run come from ``RunFolder``. Readers never write.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -92,6 +93,19 @@ class Store:
             ConfigError: if another study has the name.
         """
         Studies(self.studies, self.aside).register(name, content)
+
+    def record_race(self, name: str, content: bytes) -> Path:
+        """Put a race's decisions on record under a study's name and their hash.
+
+        Returns:
+            Where they lie.
+        """
+        folder = self.root / "races"
+        with storage_errors(folder):
+            make_folder(folder)
+        path = folder / f"{name}-{hashlib.sha256(content).hexdigest()[:8]}.json"
+        publish(path, content, aside=self.aside)
+        return path
 
     def study_runs(self, name: str) -> list[str]:
         """The ids of the runs of a registered study.
