@@ -79,13 +79,14 @@ class WatchedRay(RayExecutor):
 
 def test_runs_end_exactly_once_though_a_node_is_lost(cluster, node, tmp_path):
     store = Store(tmp_path / "store", create=True)
-    runs = [counting_run(number, steps=10) for number in range(3)]
+    runs = [counting_run(number, steps=40) for number in range(3)]
     executor = WatchedRay(address=cluster.address)
     assert executor.capacity == 2
     happened: list[str] = []
 
     def disturb(progress: Progress) -> None:
-        if not happened and sum(attempts(store, run) for run in runs) == 2:
+        # Both nodes are at work: two runs have begun, and none has ended.
+        if not (happened or progress.done) and sum(attempts(store, run) for run in runs) == 2:
             happened.append("lost")
             cluster.remove_node(node, allow_graceful=False)
 
@@ -96,7 +97,7 @@ def test_runs_end_exactly_once_though_a_node_is_lost(cluster, node, tmp_path):
         executor=executor,
         target=COUNT,
         observe=disturb,
-        steps_of=lambda run: 10,
+        steps_of=lambda run: 40,
     )
     results = sweep.drive()
     assert happened
