@@ -270,3 +270,16 @@ def cache_folder() -> Path:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "descentlab"
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    """Settings by dotted key.
+
+    >>> flat({"optimizer": {"lr": 0.1}, "seed": 0})
+    [('optimizer.lr', 0.1), ('seed', 0)]
+    """
+    rows: list[tuple[str, object]] = []
+    for name, value in settings.items():
+        key = f"{prefix}{name}"
+        rows += flat(value, f"{key}.") if isinstance(value, Mapping) else [(key, value)]
+    return rows

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from descentlab.cli.runs import flat
-from descentlab.config import override, read_toml
+from descentlab.config import flat, override, read_toml
 from descentlab.paper.released_optima import released_optimum
 from descentlab.train.spec import run_spec
 

@@ -241,7 +241,7 @@ def _on_record(asked: StudyRuns, store: Store | None) -> list[str]:
 
 def _weaknesses(asked: StudyRuns, states: Mapping[str, Status]) -> list[str]:
     """Where the design is too weak, each in a sentence."""
-    from descentlab.cli.runs import flat
+    from descentlab.config import flat
     from descentlab.paper.released_optima import released_optimum
     from descentlab.sweep import design
 

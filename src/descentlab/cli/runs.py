@@ -50,6 +50,7 @@ def show(
         store: the folder of runs.
         run: its id, or enough of its beginning.
     """
+    from descentlab.config import flat
     from descentlab.runs.checkpoints import stored
     from descentlab.runs.records import last_record, read_records
     from descentlab.runs.store import Store
@@ -167,19 +168,6 @@ def describe(run: Run) -> str:
         if optimizer.get(name) is not None:
             parts.append(f"{name}={optimizer[name]:g}")
     return " ".join([*parts, f"seed={run.identity['seed']}"])
-
-
-def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    """Settings by dotted key.
-
-    >>> flat({"optimizer": {"lr": 0.1}, "seed": 0})
-    [('optimizer.lr', 0.1), ('seed', 0)]
-    """
-    rows: list[tuple[str, object]] = []
-    for name, value in settings.items():
-        key = f"{prefix}{name}"
-        rows += flat(value, f"{key}.") if isinstance(value, Mapping) else [(key, value)]
-    return rows
 
 
 def _number(value: object) -> str:

@@ -25,6 +25,7 @@ from descentlab.config import NonNegativeInt, PositiveInt, digest, seal, unseal
 from descentlab.errors import CorruptError
 from descentlab.runs.folder import refuse_newer
 from descentlab.runs.identity import ID_LENGTH, SCHEMA
+from descentlab.runs.labels import method_label
 from descentlab.runs.store import Store
 from descentlab.storage import flush, make_folder, storage_errors, unfinished_name
 
@@ -86,15 +87,8 @@ class ImportedRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def label(self) -> str:
-        """The method as tables name it.
-
-        Gradient clipping is part of the name for SGD, as in the paper's Table 1.
-        """
-        if self.method != "sgd":
-            return self.method
-        if self.settings.get("coordinate_clip", "none") != "none":
-            return "sgd+Cclip"
-        return "sgd" if self.settings.get("clip_norm", "none") == "none" else "sgd+Gclip"
+        """The method as tables name it."""
+        return method_label(self.method, self.settings)
 
     @property
     def positions_uncertain(self) -> bool:

@@ -115,6 +115,20 @@ class Store:
         """
         return Studies(self.studies, self.aside).runs(name)
 
+    def studies_by_run(self) -> dict[str, dict[str, str]]:
+        """By run id, the studies that asked for it, each with its experiment or else its name.
+
+        Raises:
+            CorruptError: if a study's file is damaged.
+        """
+        asked: dict[str, dict[str, str]] = {}
+        studies = Studies(self.studies, self.aside)
+        for name in studies.names():
+            experiment = str(studies.versions(name)[-1].get("experiment", name))
+            for run_id in studies.runs(name):
+                asked.setdefault(run_id, {})[name] = experiment
+        return asked
+
     def claim(self, run_id: str, *, job: str = "") -> Attempt:
         """Make this process the owner of a registered run.
 

@@ -93,8 +93,13 @@ class Studies:
         if versions := self.versions(name):
             listed = versions[-1][RUNS]  # ids, or an experiment's points with their ids
             return [each if isinstance(each, str) else each["run_id"] for each in listed]
-        names = {path.stem.partition("+")[0] for path in self.folder.glob("*.json")}
-        raise ConfigError(f"study {name!r}: not in {self.folder.parent}; {nearest(name, names)}")
+        raise ConfigError(
+            f"study {name!r}: not in {self.folder.parent}; {nearest(name, self.names())}"
+        )
+
+    def names(self) -> list[str]:
+        """Of all studies on record, in order."""
+        return sorted({path.stem.partition("+")[0] for path in self.folder.glob("*.json")})
 
     def versions(self, name: str) -> list[Content]:
         """Everything on record under a name, the oldest first.
