@@ -44,7 +44,7 @@ def test_an_interval_across_zero_tells_nothing():
 def test_the_effect_is_the_geometric_mean_ratio_of_perplexities():
     finding = lower_perplexity("c", GOOD, BAD)
     ratio = (20.0 * 20.2 * 20.1 / (30.0 * 30.4 * 30.1)) ** (1 / 3)
-    assert math.exp(finding.estimate.mean) == pytest.approx(ratio)
+    assert math.exp(finding.estimate.value) == pytest.approx(ratio)
     assert f"perplexity of good is {ratio:.1%} [" in finding.effect
 
 
@@ -77,7 +77,7 @@ def test_the_papers_own_numbers_close_96_percent_of_the_gap():
         best=contender("adam", 21.86, 21.86),
         at_least=0.5,
     )
-    assert finding.estimate.mean == pytest.approx(0.957, abs=5e-4)
+    assert finding.estimate.value == pytest.approx(0.957, abs=5e-4)
     assert finding.verdict == "holds"
 
 
@@ -87,9 +87,18 @@ def test_a_gap_that_is_not_there_has_no_share():
     assert finding.effect == "the gap that noisy closes: bad is not below good with 3 of 3 seeds"
 
 
-def test_a_diverged_seed_has_no_share_and_no_number():
+def test_a_diverged_seed_counts_as_worst_and_leaves_no_verdict():
     finding = share_of_gap("c", closes=BROKEN, worst=BAD, best=GOOD, at_least=0.5)
-    assert finding.effect == "the gap that broken closes: 1 of 3 seeds with a diverged run"
+    assert finding.estimate.low == -math.inf
+    assert finding.verdict == "cannot be told"
+    assert "(1 of 3 seeds with a diverged run; 3 seeds are too few" in finding.effect
+
+
+def test_with_enough_seeds_one_that_diverged_leaves_a_verdict():
+    good = contender("good", *[20.0] * 6)
+    broken = contender("broken", *[30.0] * 5, math.inf)
+    assert lower_perplexity("c", good, broken).verdict == "holds"
+    assert lower_perplexity("c", broken, good).verdict == "not at this scale"
 
 
 def test_records_write_missing_bounds_as_null():

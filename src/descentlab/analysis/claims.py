@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from descentlab.analysis.comparison import Contender
-from descentlab.analysis.paired import Estimate, mean_interval, paired_difference
+from descentlab.analysis.statistics.estimate import Estimate
+from descentlab.analysis.statistics.paired import mean_interval, paired_difference
 
 Verdict = Literal["holds", "not at this scale", "cannot be told"]
 
@@ -65,8 +66,8 @@ def share_of_gap(
     if without:
         reason = f"{best.name} is not below {worst.name} with {without} of {len(triples)} seeds"
         shares = replace(shares, reason=reason)
-    effect = f"{closes.name} closes {shares.mean:.1%}{_interval(shares, '.1%')} of the gap"
-    if math.isnan(shares.mean):
+    effect = f"{closes.name} closes {shares.value:.1%}{_interval(shares, '.1%')} of the gap"
+    if math.isnan(shares.value):
         effect = f"the gap that {closes.name} closes: {shares.reason}"
     return Finding(
         claim=claim, verdict=_verdict(shares, above=at_least), effect=effect, estimate=shares
@@ -88,16 +89,15 @@ def _verdict(
 
 def _percent_of(better: str, worse: str, difference: Estimate) -> str:
     """Say a difference of losses as a ratio of perplexities."""
-    if difference.reason is not None and math.isnan(difference.mean):
+    if difference.reason is not None and not math.isfinite(difference.value):
         return f"{better} against {worse}: {difference.reason}"
-    ratio = Estimate(
-        math.exp(difference.mean),
-        math.exp(difference.low),
-        math.exp(difference.high),
-        difference.n,
-        difference.reason,
+    ratio = replace(
+        difference,
+        value=math.exp(difference.value),
+        low=math.exp(difference.low),
+        high=math.exp(difference.high),
     )
-    return f"perplexity of {better} is {ratio.mean:.1%}{_interval(ratio, '.1%')} of {worse}'s"
+    return f"perplexity of {better} is {ratio.value:.1%}{_interval(ratio, '.1%')} of {worse}'s"
 
 
 def _interval(estimate: Estimate, form: str) -> str:
@@ -125,10 +125,11 @@ def as_records(findings: Sequence[Finding]) -> list[Mapping[str, object]]:
             "claim": each.claim,
             "verdict": each.verdict,
             "effect": each.effect,
-            "mean": _or_none(each.estimate.mean),
+            "value": _or_none(each.estimate.value),
             "low": _or_none(each.estimate.low),
             "high": _or_none(each.estimate.high),
-            "confidence": 0.95,
+            "confidence": each.estimate.confidence,
+            "method": each.estimate.method,
             "n": each.estimate.n,
         }
         for each in findings
