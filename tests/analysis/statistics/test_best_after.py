@@ -42,7 +42,7 @@ def test_a_trial_is_a_setting_with_the_mean_of_its_seeds():
 
 def test_second_copies_and_runs_without_results_are_no_trials_and_the_latter_are_counted():
     runs = table([3.0, 2.0, 1.0, math.nan])
-    runs.loc[2, "duplicate_of"] = "r1"
+    runs["duplicate_of"] = [None, None, "r1", None]
     found = best_after(runs)
     assert found["expected"].tolist() == pytest.approx([2.5, 2.0])
     assert found["without_result"].tolist() == [1, 1]
