@@ -233,3 +233,19 @@ def test_processes_that_prepare_at_once_agree(corpus, cache):
         prepare(spec_of(corpus)).sha256
     }
     assert len(os.listdir(cache / "tokens")) == 1
+
+
+def test_what_another_process_has_made_meanwhile_is_left_to_it(corpus, cache, monkeypatch):
+    """Also if it was not there yet when this one looked."""
+
+    def look(sha256: str) -> PreparedData:
+        monkeypatch.setattr(prepare_module, "reopen", reopen)
+        try:
+            return reopen(sha256)
+        finally:  # now the other process comes, and is done before this one goes on
+            other = prepare(spec_of(corpus, text_field="unused in text files"))
+            other.train.path.with_name("of the other").touch()
+
+    monkeypatch.setattr(prepare_module, "reopen", look)
+    data = prepare(spec_of(corpus))
+    assert [path.parent for path in cache.glob("tokens/*/of the other")] == [data.train.path.parent]

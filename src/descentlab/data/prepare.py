@@ -200,20 +200,28 @@ def _make(
                 text_sha256=corpus.sha256,
             )
         tokenizer.save(aside / "tokenizer.json")
-        sha256 = _open(aside).sha256
-        folder = _tokens(sha256)
-        try:
-            return reopen(sha256)  # other settings, or another process, gave the same tokens
-        except DataError:
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # otherwise another process was quicker
-                raise
-        return reopen(sha256)
+        return _in_place(aside, _open(aside).sha256)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _in_place(aside: Path, sha256: str) -> PreparedData:
+    """Move tokens to where their hash says, unless others have put the same ones there.
+
+    These are taken away only if they are damaged, since others are using them.
+    """
+    folder = _tokens(sha256)
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        try:
+            return reopen(sha256)
+        except DataError:
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.rename(folder)
+    return reopen(sha256)
 
 
 def _open(folder: Path) -> PreparedData:
