@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -214,6 +215,15 @@ def test_equal_tokens_are_kept_once_and_nothing_unfinished_is_left(corpus, cache
     prepare(spec_of(corpus, text_field="unused in text files"))
     assert os.listdir(cache / "tokens") == [data.sha256[:24]]
     assert len(os.listdir(cache / "keys")) == 2
+
+
+def test_what_a_killed_process_left_a_day_ago_is_dropped(corpus, cache):
+    for name, age in ((".making-old", 90_000), (".making-young", 80_000)):
+        (cache / "tokens" / name).mkdir(parents=True)
+        written = time.time() - age
+        os.utime(cache / "tokens" / name, (written, written))
+    data = prepare(spec_of(corpus))
+    assert set(os.listdir(cache / "tokens")) == {".making-young", data.sha256[:24]}
 
 
 def test_processes_that_prepare_at_once_agree(corpus, cache):

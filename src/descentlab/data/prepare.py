@@ -23,9 +23,12 @@ from descentlab.data.tokenizer import Tokenizer, tokenizer_for
 from descentlab.data.verification import Notice, open_verified
 from descentlab.errors import ConfigError, DataError, StorageError
 from descentlab.seeding import permutation
+from descentlab.storage import drop_old
 
 FORMAT = 2
 """Raised when the same settings would give other tokens than before."""
+MAKING = ".making-"
+"""What the name of an unfinished folder begins with."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,8 @@ def _make(
     """Write both files aside and move them to where their hash says, together."""
     parent = cache_folder() / "tokens"
     parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=parent, prefix=".making-"))
+    aside = Path(tempfile.mkdtemp(dir=parent, prefix=MAKING))
+    drop_old(parent.glob(f"{MAKING}*"), aside.stat().st_mtime)
     try:
         for name, chosen in (("train", training), ("validation", held_out)):
             write_token_file(
