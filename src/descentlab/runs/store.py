@@ -24,7 +24,7 @@ from descentlab.runs.claims import Claims
 from descentlab.runs.folder import Attempt, Result, RunFolder, Status
 from descentlab.runs.heartbeats import TTL, Heart, Heartbeats
 from descentlab.runs.identity import Run
-from descentlab.runs.studies import Studies
+from descentlab.runs.studies import Entry, Studies
 from descentlab.storage import drop_old, make_folder, publish, storage_errors
 
 __all__ = ["Attempt", "Result", "RunFolder", "Status", "Store"]
@@ -107,19 +107,18 @@ class Store:
         """
         return Studies(self.studies, self.aside).runs(name)
 
-    def studies_by_run(self) -> dict[str, dict[str, str]]:
-        """By run id, the studies that asked for it, each with its experiment or else its name.
+    def entries_by_run(self) -> dict[str, tuple[Entry, ...]]:
+        """By run id, in what part every study asked for it; equal runs may play several.
 
         Raises:
             CorruptError: if a study's file is damaged.
         """
-        asked: dict[str, dict[str, str]] = {}
+        asked: dict[str, dict[Entry, None]] = {}
         studies = Studies(self.studies, self.aside)
         for name in studies.names():
-            experiment = str(studies.versions(name)[-1].get("experiment", name))
-            for run_id in studies.runs(name):
-                asked.setdefault(run_id, {})[name] = experiment
-        return asked
+            for run_id, entry in studies.entries(name):
+                asked.setdefault(run_id, {})[entry] = None
+        return {run_id: tuple(entries) for run_id, entries in asked.items()}
 
     def claim(self, run_id: str, *, job: str = "") -> Attempt:
         """Make this process the owner of a registered run.
