@@ -14,6 +14,7 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    audit,
     bench,
     certify,
     check_optimizer,
@@ -24,6 +25,7 @@ from descentlab.cli import (
     plan,
     probes,
     quadratic,
+    query,
     replay,
     replay_step,
     reproduce,
@@ -50,9 +52,11 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "worker": worker.worker,
     "runs": runs.runs,
     "show": runs.show,
+    "query": query.query,
     "replay": replay.replay,
     "replay-step": replay_step.replay_step,
     "probes": probes.probes,
+    "audit": audit.audit,
     "certify": certify.certify,
     "data": data.data,
     "import": imports.import_,
