@@ -14,6 +14,7 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    audit,
     bench,
     certify,
     check_optimizer,
@@ -56,6 +57,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay": replay.replay,
     "replay-step": replay_step.replay_step,
     "probes": probes.probes,
+    "audit": audit.audit,
     "certify": certify.certify,
     "data": data.data,
     "import": imports.import_,

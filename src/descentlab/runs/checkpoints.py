@@ -230,8 +230,9 @@ def adopt(found: Checkpoint, attempt: Attempt) -> Checkpoint:
                 (attempt.path / name).write_bytes(old.read(content.bytes))
             flush(attempt.path / name)
         try:
-            shutil.copytree(found.path, aside)
+            aside.mkdir()  # not by copytree, whose copy is as old as what it copied
             for name in found.manifest.files:
+                shutil.copyfile(found.path / name, aside / name)
                 flush(aside / name)
             _publish(aside, found.manifest, final)
         finally:

@@ -25,6 +25,7 @@ from descentlab.train.loop import (
     Observer,
     Training,
     batch_hash,
+    gradient_norm,
     train,
     what_is_not_finite,
 )
@@ -144,7 +145,7 @@ def _look(
     loss = training.leave_gradient(rows_BL1)
     gradients = {name: each.grad for name, each in model.named_parameters()}
     present = {name: each for name, each in gradients.items() if each is not None}
-    norm = torch.nn.utils.get_total_norm(present.values()).item()
+    norm = gradient_norm(model).item()
     finite = math.isfinite(loss) and math.isfinite(norm)
     weights = {name: each.detach() for name, each in model.named_parameters()}
     tensors = {f"weights/{name}": each.cpu().contiguous() for name, each in weights.items()}
