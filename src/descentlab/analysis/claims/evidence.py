@@ -63,10 +63,12 @@ class Evidence:
     """Whether a method without runs of the main budget may be judged by those of another."""
     curves: Callable[[Sequence[str]], pd.DataFrame] | None = None
     """Reads the curves of runs, as ``load_curves`` does."""
+    ours: bool = False
+    """Whether its runs were trained in our stores."""
     contest: str = ""
     """The scale of ``descent reproduce`` that trains such runs, if there is one."""
-    recipe: str = ""
-    """The spec or study that trains such runs, if there is one."""
+    settle: str = "train {needs}"
+    """How to get the runs that a claim needs here, where no contest trains them."""
 
     def at(self, **changes: Any) -> Evidence:
         """The same runs with another main condition."""
@@ -216,10 +218,12 @@ def is_method(runs: pd.DataFrame, method: str) -> pd.Series:
 def with_common_seeds(contenders: Sequence[Contender]) -> list[Contender]:
     """The same contenders with the losses of the seeds that all of them ran with.
 
+    Single runs whose noise is known stay as they are.
+
     Raises:
         LackingEvidence: if they share none.
     """
-    if any(each.noise for each in contenders):
+    if all(each.noise for each in contenders):
         return list(contenders)
     common = sorted(set.intersection(*(set(each.seeds) for each in contenders)))
     if not common:
