@@ -116,8 +116,17 @@ def test_copies_failures_and_runs_without_a_result_are_left_out():
     rows.append(run("adam", 5, lr=0.5, state="failed"))
     rows += [run("adam", None, lr=0.5, state="done"), run("adam", None, lr=0.5)]
     found = evidence([*rows, rows[0]])
-    assert found.contender("adam").runs == 6
-    assert found.stopped("adam") == 1
+    assert found.contender("adam").losses == losses(20, 21, 22)
+    assert len(found.grid("adam")) == 6
+    assert len(found.stopped("adam")) == 1
+
+
+def test_runs_that_were_stopped_were_tried():
+    """So the best learning rate lies on no edge, though all below it were stopped."""
+    rows = [run("adam", 20 + lr, lr=lr) for lr in (1, 2, 4)]
+    assert evidence(rows).contender("adam").edges == ["smallest tried"]
+    adam = evidence([*rows, run("adam", None, lr=0.5)]).contender("adam")
+    assert (adam.edges, adam.trials, adam.runs) == ([], 4, 4)
 
 
 def test_the_usual_conventions_are_taken_unless_others_are_asked_for():

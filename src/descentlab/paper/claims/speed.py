@@ -176,7 +176,7 @@ def beaten(evidence: Evidence, *, tuned: bool) -> Finding:
     )
     what = "pairs of β, each at its best learning rate," if tuned else "runs of adam"
     count = round(estimate.value * estimate.n)
-    stopped = evidence.stopped("adam")
+    stopped = len(evidence.stopped("adam"))
     if stopped and not tuned:
         total = estimate.n + stopped
         bounds = estimate.low * estimate.n / total, (estimate.high * estimate.n + stopped) / total
