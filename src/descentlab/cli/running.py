@@ -146,6 +146,7 @@ def drive(
             steps_of=steps_of,
             retries=retries,
             agenda=agenda,
+            tell=screen.tell,
         ).drive()
 
 
