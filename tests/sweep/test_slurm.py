@@ -199,6 +199,20 @@ def test_slurm_that_refuses_the_first_job_is_the_users_to_mend(slurm, tmp_path, 
     assert capfd.readouterr().err == ""
 
 
+def test_a_cluster_without_gpus_is_told_from_other_refusals(slurm, tmp_path):
+    slurm.tell("sbatch", "sbatch: error: Invalid generic resource (gres) specification", code=1)
+    this = executor(tmp_path, resources=Resources(gpus=0.5))
+    said = r"\(gres\) specification; --gpus 0.5 asks for 1 GPUs of a node$"
+    with pytest.raises(ConfigError, match=said):
+        submitted(this, 2)
+
+
+def test_a_gpu_that_two_runs_share_is_one_job_of_both(slurm, tmp_path):
+    submitted(executor(tmp_path, resources=Resources(gpus=0.5)), 4)
+    for line in ("array=0-1%2", "gpus-per-node=1", "ntasks-per-node=2"):
+        assert f"#SBATCH --{line}\n" in slurm.script
+
+
 def test_slurm_that_refuses_a_later_job_is_asked_again(slurm, tmp_path, monkeypatch):
     this = executor(tmp_path)
     submitted(this, 1)

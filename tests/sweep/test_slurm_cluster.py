@@ -9,14 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
-from contracts.executors import ElsewhereContract, finished
+from contracts.executors import ElsewhereContract, GpuContract, finished
 from oracles import slurm_driver
 from oracles.slurm_cluster import SlurmCluster, why_not
 from oracles.toy_tasks import COUNT, attempts, counting_run
 
+from descentlab.errors import ConfigError
 from descentlab.runs.store import Store
 from descentlab.sweep.driver import Progress, Sweep
 from descentlab.sweep.executors.base import Task
+from descentlab.sweep.resources import Resources
 
 pytest.importorskip("submitit")
 
@@ -78,6 +80,21 @@ class TestSlurm(ElsewhereContract):
         executor = SlurmExecutor(tmp_path / "jobs", options=options, pace=0.3)
         executor.submit(Task("oracles.toy_runs:leave", ("0",)))
         with pytest.raises(ValueError, match="invalid partition"):
+            executor.wait(0)
+
+
+@pytest.mark.slow
+class TestGpusOfSlurm(GpuContract):
+    gpus = ("0",)  # a node calls the ones of each job so, from 0
+
+    @pytest.fixture
+    def halves(self, cluster, tmp_path):
+        return SlurmExecutor(tmp_path / "jobs", resources=Resources(gpus=0.5), pace=0.3)
+
+    def test_more_than_a_node_has_are_refused(self, cluster, tmp_path):
+        executor = SlurmExecutor(tmp_path / "jobs", resources=Resources(gpus=3), pace=0.3)
+        executor.submit(Task("oracles.toy_runs:leave", ("0",)))
+        with pytest.raises(ConfigError, match=r"saying: .*; --gpus 3 asks for 3 GPUs of a node"):
             executor.wait(0)
 
 

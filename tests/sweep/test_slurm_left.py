@@ -39,6 +39,7 @@ def slurm(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
     monkeypatch.setattr("descentlab.sweep.driver.POLL_SECONDS", 0.02)
+    monkeypatch.setattr("descentlab.sweep.driver.GRACE_SECONDS", 1.0)
 
 
 @pytest.fixture
@@ -172,6 +173,7 @@ def test_jobs_that_never_reached_the_queue_are_submitted_and_do_nothing_if_they_
     slurm.lists("9|another|RUNNING")
     this = Driver(store, slurm, 2, lambda: work(newest(store)))
     assert len(this.drive()) == 3
+    assert this.seen[-1].retried == 0  # nor were they lost
     work_through(old.folder, "1-0")
     assert sorted(trained(store)) == sorted(run.run_id for run in RUNS)
 

@@ -75,8 +75,8 @@ class SlurmExecutor(Executor):
             )
         self.capacity = workers or AT_ONCE
         self._folder = folder
-        self._processes = resources.runs_per_gpu
-        self._bundle_size = max(options.runs_per_job, self._processes)
+        self._resources = resources
+        self._bundle_size = max(options.runs_per_job, resources.runs_per_gpu)
         self._parameters = job_parameters(options, resources)
         self._pace = pace
         self._fresh: list[SlurmJob] = []
@@ -187,7 +187,11 @@ class SlurmExecutor(Executor):
         """Give up if Slurm never took anything; otherwise try again, more and more rarely."""
         if not self._accepted:
             reason = " ".join(said.split()).removeprefix("sbatch: error: ")
-            raise ConfigError(f"executor: Slurm refused the first jobs, saying: {reason}")
+            gpus = self._resources.whole_gpus
+            asked = f"; --gpus {self._resources.gpus:g} asks for {gpus} GPUs of a node"
+            raise ConfigError(
+                f"executor: Slurm refused the first jobs, saying: {reason}{asked if gpus else ''}"
+            )
         self._refusals += 1
         self._submit_after = time.monotonic() + min(LONGEST_WAIT, 5.0 * 2**self._refusals)
 
