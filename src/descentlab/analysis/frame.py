@@ -43,7 +43,7 @@ TYPES: Mapping[str, str] = {
     "coordinate_clip": "float64",
     "eps": "float64",
     "init": "object",
-    "bias_correction": "object",
+    "bias_correction": "boolean",
     "seed": "Int64",
     "model": "object",
     "dataset": "object",
@@ -88,7 +88,8 @@ def load(store: Store | Path | str, *, study: str | None = None) -> pd.DataFrame
 
     Raises:
         ConfigError: if there is no such store or study.
-        CorruptError: if a study or an imported file is damaged. A damaged run is a row that says so.
+        CorruptError: if a study or an imported file is damaged; a damaged run is a row that
+            says so.
     """
     opened = store if isinstance(store, Store) else Store(Path(store))
     asked = opened.studies_by_run()
