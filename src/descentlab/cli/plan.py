@@ -240,9 +240,10 @@ def _raced(asked: StudyRuns, racing: str) -> list[str]:
         dry_run([*StudyRace(asked.points, asked.of_points, racing).races.values()], seed)
         for seed in range(DRY_RUNS)
     ]
+    took = " to ".join(dict.fromkeys(f"{share(shares):.0%}" for share in (min, max)))
     return [
-        f"racing:   {racing} took {min(shares):.0%} to {max(shares):.0%} of the whole study's "
-        "training on made-up losses; what it takes of yours depends on them"
+        f"racing:   {racing} took {took} of the whole study's training on made-up losses; what it "
+        "takes of yours depends on them"
     ]
 
 
