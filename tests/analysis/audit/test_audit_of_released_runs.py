@@ -54,7 +54,7 @@ def test_table_1_has_the_signum_file_of_another_name(audit_of_released):
 def test_sgd_of_4800_steps_in_a_table_of_6200(found):
     (finding,) = found("unequal-tokens", TABLE1)
     assert finding.severity == "error"
-    assert finding.what.startswith("sgd and sgd+Gclip ran 2.52B tokens (4,800 steps), where ")
+    assert finding.what.startswith("sgd+Gclip and sgd ran 2.52B tokens (4,800 steps), where ")
     assert finding.what.endswith(" ran 3.25B tokens (6,200 steps)")
     assert len(finding.runs) == 20 + 84
     assert "training.steps = 6200" in finding.study
