@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from descentlab.analysis.claims.seed_noise import SeedNoise
+
 SYMBOLS = {"beta": "β", "variance": "c"}
 """What settings are called where people read them."""
 
@@ -34,6 +36,17 @@ class Contender:
     """Edges of the tuned grid that the best setting lies on."""
     same_as: str | None = None
     """A contender whose runs are, by construction, the same runs."""
+    choice: Sequence[float] = ()
+    """Losses of all the settings that the best was chosen from, where it has no fresh seeds."""
+    noise: SeedNoise | None = None
+    """Of its loss, where that was measured on other runs."""
+    seeds: tuple[int, ...] = ()
+    """Of the losses, where they are known one by one."""
+    steps: int | None = None
+    """Updates of each of its runs, where they may differ from another contender's."""
+    run_ids: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    """What a verdict on it rests on, for people."""
 
     @property
     def perplexities(self) -> list[float]:
