@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -77,18 +76,13 @@ class Material:
             raise ConfigError(f"{where}: has no trained run; there is nothing to draw")
         self.reference: Setting = to
 
-    @cached_property
-    def curves(self) -> pd.DataFrame:
-        """The training curves of all runs; read when first asked for."""
-        return load_curves(self._store)
-
     def select(self, selection: Selection) -> pd.DataFrame:
         """The runs that a selection takes."""
         return select(self.runs, selection, self.reference)
 
     def curves_of(self, runs: Iterable[str]) -> pd.DataFrame:
-        """The training curves of some runs."""
-        return self.curves[self.curves["run"].isin(list(runs))]
+        """The curves of some runs, as ``load_curves`` gives them."""
+        return load_curves(self._store, list(runs))
 
 
 Draw = Callable[[Material, pd.DataFrame], Shown]

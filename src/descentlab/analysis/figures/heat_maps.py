@@ -73,9 +73,8 @@ def gap_map(
     )
     best = text.transform_filter("datum.best").mark_text(fontSize=11, fontWeight="bold")
     others = text.transform_filter("!datum.best").mark_text(fontSize=11)
-    return alt.layer(cells, bad, others, best, frames).properties(
-        width=CELL * len(columns), height=ROW * len(rows), title=title
-    )
+    size = {"width": CELL * len(columns), "height": ROW * len(rows)}
+    return alt.layer(cells, bad, others, best, frames, **size, title=title)
 
 
 def _written(grid: pd.DataFrame, values: str) -> pd.DataFrame:

@@ -59,15 +59,12 @@ def rate_panels(
         dots = alt.Chart().mark_rule(strokeDash=[1, 3], color=GREY, strokeWidth=1.6)
         layers.insert(0, dots.encode(y=alt.datum(level)))
     header = alt.Header(labelFontSize=11)
-    return (
-        alt.layer(*layers, data=_with_lines(curves, low, top))
-        .properties(width=WIDTH, height=HEIGHT)
-        .facet(
-            facet=alt.Facet("panel:N", title=None, sort=panels, header=header),
-            columns=math.ceil(len(panels) / math.ceil(len(panels) / ACROSS)),
-            spacing=18,
-        )
-        .properties(title=title)
+    frame = _with_lines(curves, low, top)
+    return alt.layer(*layers, data=frame, width=WIDTH, height=HEIGHT).facet(
+        facet=alt.Facet("panel:N", title=None, sort=panels, header=header),
+        columns=math.ceil(len(panels) / math.ceil(len(panels) / ACROSS)),
+        spacing=18,
+        title=title,
     )
 
 

@@ -72,25 +72,23 @@ def cells(runs: pd.DataFrame) -> pd.DataFrame:
         of runs on tuning seeds ``n``, and how many of these ``diverged`` or were ``stopped``
         before their end; ``run``, the first of them.
     """
-    rows = []
-    for method, of_method in runs.groupby("method", sort=False):
-        tuned = of_method[of_method["seed"].isin(tuning_seeds(of_method))]
-        rows += [
-            {
-                "method": method,
-                "cell": cell,
-                "run": group["run"].iloc[0],
-                "decay": group["decay"].iloc[0],
-                **{name: group[name].iloc[0] for name in COLUMNS},
-                "perplexity": _mean(group),
-                "n": len(group),
-                "diverged": int(group["diverged"].sum()),
-                "stopped": int(group["state"].eq("interrupted").sum()),
-            }
-            for cell, group in tuned.groupby("cell", sort=False)
-        ]
-    names = ["method", "cell", "run", "decay", *COLUMNS, "perplexity", "n", "diverged", "stopped"]
-    return pd.DataFrame(rows, columns=pd.Index(names))
+    parts = [
+        of_method[of_method["seed"].isin(tuning_seeds(of_method))]
+        for _, of_method in runs.groupby("method", sort=False)
+    ]
+    tuned = pd.concat(parts) if parts else runs
+    marked = tuned.assign(
+        stopped=tuned["state"].eq("interrupted"), unknown=tuned["perplexity"].isna()
+    )
+    of_cell = marked.groupby(["method", "cell"], sort=False)
+    settings = marked.drop_duplicates(["method", "cell"]).set_index(["method", "cell"])
+    table = settings[["run", "decay", *COLUMNS]].assign(
+        perplexity=of_cell["perplexity"].mean().mask(of_cell["unknown"].any()),
+        n=of_cell.size(),
+        diverged=of_cell["diverged"].sum(),
+        stopped=of_cell["stopped"].sum(),
+    )
+    return table.reset_index()
 
 
 def best(table: pd.DataFrame) -> pd.Series | None:
@@ -109,11 +107,6 @@ def lowest(perplexities: pd.Series) -> float:
     """The lowest of those that there are; infinite if all diverged, nan if there are none."""
     there = perplexities.dropna()
     return float(there.min()) if len(there) else math.nan
-
-
-def _mean(group: pd.DataFrame) -> float:
-    values = group["perplexity"].to_numpy(dtype=float)
-    return float(values.mean()) if not pd.isna(values).any() else math.nan
 
 
 def _cell(settings: Mapping[str, Any]) -> str:

@@ -96,8 +96,12 @@ def _twin(found: list[Contender], methods: Sequence[str], runs: pd.DataFrame) ->
 
 
 def share_of_gap(found: Sequence[Contender], *, closes: str, worst: str, top: str) -> float:
-    """The share of the perplexity between two methods that a third closes; nan without them."""
+    """The share of the perplexity between two methods that a third closes.
+
+    It is nan without one of them, or where the gap is infinite or none.
+    """
     mean = {each.name: each.mean for each in found}
-    if not {closes, worst, top} <= mean.keys() or not math.isfinite(mean[worst]):
+    if not {closes, worst, top} <= mean.keys():
         return math.nan
-    return (mean[worst] - mean[closes]) / (mean[worst] - mean[top])
+    gap = mean[worst] - mean[top]
+    return (mean[worst] - mean[closes]) / gap if 0 < gap < math.inf else math.nan

@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from descentlab.analysis.tables.cells import lowest
-
 Panel = Callable[[pd.Series], str]
 """What the panel of a cell is called."""
 
@@ -38,23 +36,6 @@ def rate_curves(table: pd.DataFrame, series: str, panel: Panel) -> pd.DataFrame:
     ranks = curves["panel"].map(order)
     curves = curves.assign(rank=ranks).sort_values(["rank", "series", "lr"])
     return curves[[*keys[:3], "perplexity", "equal"]].reset_index(drop=True)
-
-
-def best_by_rate(table: pd.DataFrame) -> pd.DataFrame:
-    """The best perplexity of each method at each of its learning rates.
-
-    Args:
-        table: cells of several methods.
-
-    Returns:
-        ``method``, ``lr``, ``perplexity``, infinite where every cell diverged.
-    """
-    rows = [
-        (method, lr, lowest(group["perplexity"]))
-        for (method, lr), group in table.groupby(["method", "lr"], sort=True)
-    ]
-    frame = pd.DataFrame(rows, columns=pd.Index(["method", "lr", "perplexity"]))
-    return frame[frame["perplexity"].notna()].reset_index(drop=True)
 
 
 def below(table: pd.DataFrame, threshold: float) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from descentlab.charts import AnyChart
 from descentlab.paper.exhibit import Headline, Material, Shown
 from descentlab.paper.figures.naming import (
     FRAMED,
+    OWN_COLORS,
     TRIANGLES,
     clipping,
     of_beta1,
@@ -54,7 +55,9 @@ def adam_and_signum(material: Material, runs: pd.DataFrame) -> Shown:
         above = [*rows, *maps]
         rows = [*([_beside(above)] if above else []), panels]
     return Shown(
-        frame=pd.concat([curve.assign(method=name) for name, curve in curves.items()]),
+        frame=pd.concat(
+            [curve.assign(method=name) for name, curve in curves.items()], ignore_index=True
+        ),
         chart=stacked(rows, "Signum and Adam over their grids", runs),
         headlines=(*_adam_below(adam, level), *_equal_betas(beta_grid(adam))),
     )
@@ -70,7 +73,7 @@ def adam_alone(material: Material, runs: pd.DataFrame, paper: str = "–") -> Sh
 
 
 def _beside(charts: list[AnyChart]) -> AnyChart:
-    return alt.hconcat(*charts, spacing=40).resolve_scale(color="independent", shape="independent")
+    return alt.hconcat(*charts, spacing=40, resolve=OWN_COLORS)
 
 
 def _adam_curves(adam: pd.DataFrame) -> pd.DataFrame:
@@ -151,7 +154,8 @@ def batch_sizes(material: Material, runs: pd.DataFrame) -> Shown:
     grids = {size: beta_grid(table) for size, table in tables.items()}
     shared = set.intersection(*(set(grid["beta1"]) for grid in grids.values()))
     kept = {size: grid[grid["beta1"].isin(shared)] for size, grid in grids.items()}
-    frame = pd.concat([grid.assign(batch_size=size) for size, grid in kept.items()])
+    sized = [grid.assign(batch_size=size) for size, grid in kept.items()]
+    frame = pd.concat(sized, ignore_index=True)
     among = sorted(frame["beta2"].unique())
     maps = [
         gap_map(grid, values="gap", title=small(f"batch size {size}"), among=among)
@@ -169,7 +173,7 @@ def batch_sizes(material: Material, runs: pd.DataFrame) -> Shown:
     ]
     return Shown(
         frame=frame,
-        chart=alt.vconcat(*maps, spacing=18).properties(title=title),
+        chart=alt.vconcat(*maps, spacing=18, title=title),
         headlines=tuple(headlines),
         missing=() if len(tables) > 2 else missing,
     )

@@ -13,6 +13,11 @@ from descentlab.analysis.selection import amount
 from descentlab.charts import AnyChart
 
 TRIANGLES = "triangles: above the axis, filled if diverged"
+OWN_COLORS = alt.Resolve(
+    scale=alt.ScaleResolveMap(color="independent", shape="independent"),
+    legend=alt.LegendResolveMap(color="independent"),
+)
+"""Of charts that stand together."""
 FRAMED = "framed: β1=β2; bold: best of its row; ×: all diverged"
 
 
@@ -40,11 +45,7 @@ def setting_of(runs: pd.DataFrame, but: str = "") -> str:
 def stacked(rows: Sequence[AnyChart], what: str, runs: pd.DataFrame) -> AnyChart:
     """Charts one below the other, each with its own colours."""
     title = alt.Title(what, subtitle=setting_of(runs), fontSize=15, offset=14)
-    return (
-        alt.vconcat(*rows, spacing=22)
-        .resolve_scale(color="independent", shape="independent")
-        .properties(title=title)
-    )
+    return alt.vconcat(*rows, spacing=22, title=title, resolve=OWN_COLORS)
 
 
 def small(text: str) -> alt.Title:

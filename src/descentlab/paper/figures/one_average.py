@@ -44,7 +44,7 @@ def one_average(what: str, *methods: str) -> Callable[[Material, pd.DataFrame], 
             rows.append(rate_panels(curves[-1], symbol="β", title=title, least=LEAST))
             headlines.append(_best(method, winner))
         return Shown(
-            frame=pd.concat(curves),
+            frame=pd.concat(curves, ignore_index=True),
             chart=stacked(rows, what, runs),
             headlines=tuple(headlines),
         )

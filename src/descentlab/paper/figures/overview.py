@@ -45,7 +45,7 @@ def training_and_tuning(material: Material, runs: pd.DataFrame) -> Shown:
         "left: smoothed; dashed: where signum ends. right: lines through the best β at each rate",
     ]
     title = alt.Title("Adam, its relatives and SGD", subtitle=subtitle, fontSize=15)
-    chart = alt.hconcat(*panels, spacing=30).properties(title=title)
+    chart = alt.hconcat(*panels, spacing=30, title=title)
     return Shown(frame=trials, chart=chart, headlines=_budget(material, table))
 
 

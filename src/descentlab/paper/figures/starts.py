@@ -25,7 +25,8 @@ def starts(material: Material, runs: pd.DataFrame) -> Shown:
             labels |= dict.fromkeys(row["runs"], label)
             budget = runs.loc[runs["run"].isin(row["runs"]), "tokens"].dropna()
             tokens[label] = float(budget.iloc[0]) if len(budget) else 1.0
-    curves = smoothed_training(material.curves_of(labels), labels, tokens)
+    read = material.curves_of(labels) if labels else None
+    curves = pd.DataFrame() if read is None else smoothed_training(read, labels, tokens)
     if not len(curves):
         said = "no runs that differ only in the start of their averages or its correction"
         return Shown(frame=curves, missing=(said,))
