@@ -78,6 +78,9 @@ def test_marks_within_the_axis_above_it_and_diverged():
     assert above["shape"] == diverged["shape"] == "triangle-up"
     assert diverged["filled"]
     assert not above.get("filled")
+    fields = {filter_: encoding["y"].get("field") for filter_, _, encoding in marks(drawn())}
+    assert (fields["datum.equal"], fields["!datum.equal"]) == ("drawn", "drawn")
+    assert {fields["!datum.off"], fields["datum.diverged"]} == {"shown"}
     assert found["datum.equal"]["strokeWidth"] > found["!datum.equal"]["strokeWidth"]
 
 

@@ -29,6 +29,7 @@ def test_each_trial_is_drawn_once_and_diverged_ones_as_triangles():
     points, off, lines, _ = (chart["datasets"][layer["data"]["name"]] for layer in chart["layer"])
     assert (len(points), len(off)) == (4, 1)
     assert off[0]["lr"] == 2.0
+    assert chart["layer"][2]["encoding"]["y"]["field"] == "drawn"
     top = chart["layer"][0]["encoding"]["y"]["scale"]["domain"][1]
     drawn = {(each["method"], each["lr"]): each["drawn"] for each in lines}
     assert drawn.pop(("sgd", 2.0)) > top  # the line leaves the figure, and does not pass it over

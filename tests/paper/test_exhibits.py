@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,22 @@ def test_every_table_and_figure_of_the_language_models_is_there():
     assert chosen("fig02") == chosen("fig2")
     with pytest.raises(ConfigError, match=r"fig22: no table or figure.*did you mean fig2"):
         chosen("fig22")
+
+
+def test_the_document_names_them_all():
+    text = (Path(__file__).parents[2] / "docs" / "figures.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE) == NAMES
+
+
+def test_the_example_of_the_document_runs(store, tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[2] / "docs" / "figures.md").read_text()
+    for beta2, loss in ((0.9, 3.0), (0.95, 2.9)):
+        stored(store, beta1=0.9, beta2=beta2, loss=loss)
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(compile(code, "figures.md", "exec"), {})
+    assert f"{math.exp(3.0) - math.exp(2.9):.5f}" in capsys.readouterr().out
+    assert (tmp_path / "adam.svg").exists()
 
 
 def test_a_store_without_runs_is_told(store):

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from descentlab.errors import DataError
 
@@ -37,15 +38,14 @@ def draw_released(name: str, folder: Path, store: Path | None, out: Path) -> Non
     chosen(name)  # refused before anything is read
     files = released_files(folder)
     screen = Screen()
-    progress = _Progress(screen, "importing", len(files))
     refused: DataError | None = None
     with _store_or_temporary(store) as place:
         opened = Store(place, create=True)
-        try:
-            import_released(folder, opened, lambda step: progress.step(step.done.source.name))
-        except DataError as error:
-            refused = error
-        screen.clear()
+        with _Progress(screen, "importing", len(files)) as progress:
+            try:
+                import_released(folder, opened, lambda step: progress.step(step.done.source.name))
+            except DataError as error:
+                refused = error
         if refused is not None and not imports(opened):
             raise refused
         draw(name, place, None, out, source=folder.name or str(folder), screen=screen)
@@ -83,11 +83,10 @@ def draw(
     exhibits = chosen(name)
     screen = screen or Screen()
     began = time.monotonic()
-    progress = _Progress(screen, "drawing", len(exhibits))
-    material = Material(store, study)
     said = source or (f"study {study} of {store.name}" if study else store.name)
-    text = write(exhibits, material, out, source=said, observe=progress.show)
-    screen.clear()
+    with _Progress(screen, "drawing", len(exhibits)) as progress:
+        material = Material(store, study)
+        text = write(exhibits, material, out, source=said, observe=progress.show)
     print(text, end="")
     took = duration(time.monotonic() - began)
     screen.tell(f"written to {out}; start with {out / 'index.md'}; took {took}")
@@ -108,6 +107,17 @@ class _Progress:
         self._total = total
         self._done = 0
         self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._screen.clear()
 
     def step(self, name: str) -> None:
         """One more is done."""

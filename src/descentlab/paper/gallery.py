@@ -14,7 +14,11 @@ from descentlab.analysis.selection import amount
 from descentlab.analysis.tables.methods import clipped_alike
 from descentlab.charts import save
 from descentlab.paper.exhibit import Exhibit, Headline, Material, Shown
+from descentlab.paper.figures.naming import setting_of
 from descentlab.storage import storage_errors
+
+SETTING = 240
+"""Characters that the names of model and text may take together."""
 
 Observe = Callable[[int, int, str], None]
 """Told how many of how many are done, and which comes next."""
@@ -84,7 +88,9 @@ def drawn(exhibit: Exhibit, material: Material) -> Piece:
 def _save(piece: Piece, out: Path) -> None:
     shown = piece.shown
     if shown.text:
-        parts = [f"# {piece.exhibit.title}", piece.exhibit.shows, shown.text, _notes(piece)]
+        setting = escaped(setting_of(piece.runs), SETTING)
+        parts = [f"# {piece.exhibit.title}", f"{piece.exhibit.shows} {setting}."]
+        parts += [shown.text, _notes(piece)]
         content = "\n\n".join(part for part in parts if part)
         (out / f"{piece.stem}.md").write_text(content + "\n", encoding="utf-8")
     if shown.chart is not None:
@@ -102,8 +108,10 @@ def index(pieces: Sequence[Piece], material: Material, source: str) -> str:
     parts = [
         "# Tables and figures",
         f"From {escaped(source)}: {counted}.",
-        f"Compared in: {escaped(str(material.reference))}.",
+        f"Compared in: {escaped(str(material.reference), SETTING)}.",
     ]
+    if len(pieces) == 1:
+        parts += [pieces[0].shown.text] if pieces[0].shown.text else []
     headlines = [headline for piece in pieces for headline in piece.shown.headlines]
     if headlines:
         parts += ["## Headline numbers", _headlines(pieces)]

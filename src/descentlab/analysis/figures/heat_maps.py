@@ -23,7 +23,7 @@ def gap_map(
     grid: pd.DataFrame,
     *,
     values: Literal["perplexity", "gap"],
-    title: alt.Title,
+    title: alt.Title | str,
     among: Sequence[float] | None = None,
     cap: float = CAP,
 ) -> AnyChart:
