@@ -107,14 +107,14 @@ def test_a_winner_is_chosen_by_tuning_and_judged_by_fresh_seeds():
     assert found.perplexities == pytest.approx([24.0, 26.0])
     assert (found.trials, found.runs, found.diverged) == (3, 5, 1)
     assert found.edges == ["low lr"]
-    assert not found.chosen_by_these
+    assert found.choice == ()
 
 
 def test_without_fresh_seeds_it_is_judged_by_those_that_chose_it_and_that_is_told():
     rows = [*judged("signum", 1e-3, {None: 20.0}), *judged("signum", 2e-3, {None: 21.0})]
     (found,) = contenders(with_cells(frame(rows)), ["signum"])
     assert found.perplexities == pytest.approx([20.0])
-    assert found.chosen_by_these
+    assert list(found.choice) == pytest.approx([math.log(20.0), math.log(21.0)])
     assert math.isnan(found.two_sigma)
 
 

@@ -59,7 +59,7 @@ def test_table_1(pieces):
     assert rows.loc["signum", "clip_norm"] == math.inf
     assert rows.loc["sgd", "on_edge"] == "high lr"
     assert (rows["on_edge"] == "").sum() == 5
-    assert set(rows.index[rows["tokens"] == 4800 * 256 * 2048]) == {"sgd", "sgd+Gclip"}
+    assert set(rows.index[rows["steps"] == 4800]) == {"sgd", "sgd+Gclip"}
     assert headline(pieces["table1"], "share of the gap") == ("95.1%", "96%")
 
 

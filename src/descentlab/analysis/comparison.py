@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from descentlab.analysis.claims.seed_noise import SeedNoise
+
 SYMBOLS = {
     "beta": "β",
     "beta1": "β1",
@@ -43,10 +45,17 @@ class Contender:
     """Edges of the tuned grid that the best setting lies on."""
     same_as: str | None = None
     """A contender whose runs are, by construction, the same runs."""
-    tokens: int | None = None
-    """What each of its runs was trained on; shown where contenders differ."""
-    chosen_by_these: bool = False
-    """Whether its losses are those that chose its best setting, which flatters it."""
+    choice: Sequence[float] = ()
+    """Losses of all the settings that the best was chosen from, where it has no fresh seeds."""
+    noise: SeedNoise | None = None
+    """Of its loss, where that was measured on other runs."""
+    seeds: tuple[int, ...] = ()
+    """Of the losses, where they are known one by one."""
+    steps: int | None = None
+    """Updates of each of its runs, where they may differ from another contender's."""
+    run_ids: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    """What a verdict on it rests on, for people."""
 
     @property
     def perplexities(self) -> list[float]:
@@ -93,7 +102,7 @@ def table(contenders: Sequence[Contender], published: dict[str, Published]) -> p
                 "runs": each.runs,
                 "on_edge": ", ".join(each.edges),
                 "same_runs_as": each.same_as or "",
-                **({"tokens": each.tokens} if _budgets_differ(contenders) else {}),
+                **({"steps": each.steps} if _budgets_differ(contenders) else {}),
                 "paper_perplexity": paper.mean if paper else math.nan,
                 "paper_two_sigma": paper.two_sigma if paper else math.nan,
             }
@@ -106,7 +115,7 @@ def markdown(contenders: Sequence[Contender], published: dict[str, Published]) -
     tuned = _tuned(contenders)
     header = ["method", *(f"best {SYMBOLS.get(name, name)}" for name in tuned), "perplexity ± 2σ"]
     budgets = _budgets_differ(contenders)
-    header += ["n", "trials", "diverged", *(["tokens"] if budgets else [])]
+    header += ["n", "trials", "diverged", *(["steps"] if budgets else [])]
     header += ["paper"] if published else []
     best_first = ranked(contenders)
     rows = [
@@ -117,7 +126,7 @@ def markdown(contenders: Sequence[Contender], published: dict[str, Published]) -
             str(len(each.losses)),
             str(each.trials),
             f"{each.diverged}/{each.runs}",
-            *([f"{each.tokens:,}" if each.tokens else "–"] if budgets else []),
+            *([f"{each.steps:,}" if each.steps else "–"] if budgets else []),
             *([_in_the_paper(published.get(each.name))] if published else []),
         ]
         for each in best_first
@@ -133,7 +142,7 @@ def markdown(contenders: Sequence[Contender], published: dict[str, Published]) -
 
 
 def _budgets_differ(contenders: Sequence[Contender]) -> bool:
-    return len({each.tokens for each in contenders}) > 1
+    return len({each.steps for each in contenders}) > 1
 
 
 def _setting(value: float | None) -> str:

@@ -41,7 +41,7 @@ EXHIBITS: tuple[Exhibit, ...] = (
     Exhibit(
         name="table3",
         title="Table 3: the start of the averages",
-        shows="Perplexity by the start of Adam's and Signum's averages and its correction.",
+        shows="Averages that start at zero (ZI) or the first gradient (GI), corrected (BC) or not.",
         needs="runs of adam and signum that differ in init and bias_correction alone",
         selection=Selection(methods=("adam", "signum")),
         draw=tables.table3,

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from descentlab.analysis import claims, comparison
-from descentlab.analysis.claims import Finding
+from descentlab.analysis import comparison
+from descentlab.analysis.claims.finding import Finding, as_record
+from descentlab.analysis.claims.finding import markdown as verdicts
 from descentlab.analysis.comparison import Published
 from descentlab.analysis.curves import smoothed_mean, training_curve
 from descentlab.analysis.figures.learning_rates import perplexity_by_learning_rate
@@ -65,7 +66,7 @@ def write(report: Report, store: Store, out: Path, warn: Callable[[str], None]) 
         comparison.markdown(standing.contenders, published),
         LEGEND,
         *report.remarks,
-        claims.markdown(report.findings),
+        verdicts(report.findings),
     ]
     text = "\n\n".join(parts) + "\n"
     with storage_errors(out):
@@ -98,7 +99,11 @@ def _as_data(report: Report, frame: pd.DataFrame) -> dict[str, object]:
     rows = [
         {name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")
     ]
-    return {"table": rows, "claims": claims.as_records(report.findings), "trials": trials}
+    return {
+        "table": rows,
+        "claims": [as_record(each) for each in report.findings],
+        "trials": trials,
+    }
 
 
 def _plain(value: object) -> object:

@@ -15,14 +15,14 @@ from descentlab.analysis.tables.methods import contenders, share_of_gap
 from descentlab.paper.exhibit import Headline, Material, Shown
 from descentlab.paper.published import SHARE_OF_GAP, TABLE1, TABLE2, TABLE3
 
-ROW_NAMES = {
-    ("adam", "zero", True): "adam, from zero, bias corrected",
-    ("adam", "zero", False): "adam, from zero, not corrected",
-    ("adam", "gradient", False): "adam, from the first gradient",
-    ("signum", "gradient", False): "signum, from the first gradient",
-    ("signum", "zero", False): "signum, from zero",
+VARIANTS = {
+    ("adam", "zero", True): "adam ZI+BC",
+    ("adam", "zero", False): "adam ZI−BC",
+    ("adam", "gradient", False): "adam GI−BC",
+    ("signum", "gradient", False): "signum GI",
+    ("signum", "zero", False): "signum ZI",
 }
-"""The rows of Table 3."""
+"""The rows of Table 3 by method, start of the averages, and whether their bias is corrected."""
 
 
 def table1(material: Material, runs: pd.DataFrame) -> Shown:
@@ -50,10 +50,10 @@ def table1(material: Material, runs: pd.DataFrame) -> Shown:
 
 
 def _how_judged(found: list[Contender]) -> list[str]:
-    flattered = [each.name for each in found if each.chosen_by_these]
+    flattered = [each.name for each in found if each.choice]
     if not flattered:
         return []
-    seeds = max(len(each.losses) for each in found if each.chosen_by_these)
+    seeds = max(len(each.losses) for each in found if each.choice)
     spread = "" if seeds > 1 else ", and one seed gives no interval"
     return [
         f"the best settings of {', '.join(flattered)} are judged by the runs that chose them, "
@@ -79,15 +79,15 @@ def table2(material: Material, runs: pd.DataFrame) -> Shown:
 
 
 def table3(material: Material, runs: pd.DataFrame) -> Shown:
-    """The start of the averages, and the correction of their bias."""
+    """The start of the averages, zero (ZI) or the first gradient (GI), and bias correction (BC)."""
     here: dict[Any, pd.Series] = {}
     for method in ("adam", "signum"):
         of_method = runs[runs["method"].eq(method)]
         varied = ["init", "bias_correction"] if method == "adam" else ["init"]
         for _, row in ablation(of_method, varied).iterrows():
             corrected = bool(row["bias_correction"]) if method == "adam" else False
-            here[method, row["init"], corrected] = row
-    return _compared("variant", ROW_NAMES, here, TABLE3)
+            here[VARIANTS[method, str(row["init"]), corrected]] = row
+    return _compared("variant", {name: name for name in TABLE3}, here, TABLE3)
 
 
 def _compared(

@@ -28,6 +28,7 @@ COLUMNS = (
     "init",
     "bias_correction",
     "batch_size",
+    "steps",
     "tokens",
 )
 """What a row about a cell tells of its settings."""

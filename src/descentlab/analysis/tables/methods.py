@@ -19,7 +19,7 @@ def contenders(runs: pd.DataFrame, methods: Sequence[str]) -> list[Contender]:
     """What tuning found for each method that has a finished run.
 
     The losses are those of the best cell with fresh seeds, or, where it has none, with the
-    seeds that chose it, which flatters it.
+    seeds that chose it, which flatters it; ``choice`` has what it was chosen from then.
 
     Args:
         runs: from ``with_cells``, of one experiment.
@@ -52,9 +52,15 @@ def _contender(method: str, runs: pd.DataFrame) -> Contender | None:
         diverged=int(runs["diverged"].sum()),
         runs=len(runs),
         edges=edges(table, winner, tuned),
-        tokens=None if pd.isna(winner["tokens"]) else int(winner["tokens"]),
-        chosen_by_these=not len(fresh),
+        steps=None if pd.isna(winner["steps"]) else int(winner["steps"]),
+        choice=() if len(fresh) else _losses(table["perplexity"].dropna()),
+        seeds=tuple(judged["seed"]) if judged["seed"].ge(0).all() else (),
+        run_ids=tuple(judged["run"]),
     )
+
+
+def _losses(perplexities: pd.Series) -> list[float]:
+    return [math.log(each) for each in perplexities]
 
 
 def _tuned(table: pd.DataFrame) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import pandas as pd
@@ -42,30 +41,3 @@ def below(table: pd.DataFrame, threshold: float) -> tuple[int, int]:
     """How many cells end below a perplexity, of how many that were trained to their end."""
     finished = table["perplexity"].dropna()
     return int(finished.lt(threshold).sum()), len(finished)
-
-
-def budget_to_match(optima: dict[int, float], target: float) -> float:
-    """The tokens at which tuned runs reach a perplexity, by the power law through two budgets.
-
-    Each budget has runs of its own, with a learning rate that anneals to its end. The law goes
-    through the two budgets nearest to the target; it interpolates or reaches on, as it must.
-
-    Args:
-        optima: the best perplexity by tokens.
-        target: a perplexity.
-
-    Returns:
-        Tokens; nan with fewer than two budgets, or where more tokens do not help.
-
-    >>> round(budget_to_match({100: 30.0, 400: 15.0}, 20.0), 3)
-    225.0
-    """
-    finite = {tokens: value for tokens, value in optima.items() if math.isfinite(value)}
-    near = sorted(finite, key=lambda each: abs(math.log(finite[each] / target)))[:2]
-    if len(near) < 2:
-        return math.nan
-    (small, large) = sorted(near)
-    slope = math.log(finite[large] / finite[small]) / math.log(large / small)
-    if slope >= 0:
-        return math.nan
-    return small * math.exp(math.log(target / finite[small]) / slope)

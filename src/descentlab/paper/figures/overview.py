@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import altair as alt
 import pandas as pd
 
 from descentlab.analysis.figures.learning_rates import perplexity_by_learning_rate
 from descentlab.analysis.figures.training import curves_over_tokens
 from descentlab.analysis.selection import Selection
-from descentlab.analysis.tables.cells import best, cells, lowest
-from descentlab.analysis.tables.sweeps import budget_to_match
+from descentlab.analysis.statistics.budget_to_match import budget_to_match
+from descentlab.analysis.tables.cells import best, cells
 from descentlab.analysis.tables.training import smoothed_training
 from descentlab.charts import AnyChart
 from descentlab.paper.exhibit import Headline, Material, Shown
@@ -65,16 +63,14 @@ def _best_curves(
 def _budget(material: Material, table: pd.DataFrame) -> tuple[Headline, ...]:
     """The tokens that Adam needs for Signum's perplexity, from runs with other budgets."""
     signum = best(table[table["method"].eq("signum")])
-    adam = material.select(Selection(methods=("adam",), tokens="any"))
-    if signum is None or pd.isna(signum["tokens"]):
+    both = material.select(Selection(methods=("adam", "signum"), tokens="any"))
+    finished = both[both["perplexity"].notna()]
+    if signum is None or not finished["method"].eq("adam").any():
         return ()
-    optima = {
-        int(str(tokens)): lowest(cells(some)["perplexity"])
-        for tokens, some in adam.groupby("tokens")
-    }
-    needed = budget_to_match(optima, float(signum["perplexity"]))
-    if math.isnan(needed):
-        return ()
+    rows = budget_to_match(finished)
+    here = rows[rows["tokens"].eq(signum["tokens"]) & rows["source"].eq("between budgets")]
     what = "share of signum's tokens that adam needs for signum's best perplexity"
-    share = f"{needed / signum['tokens']:.2f}"
-    return (Headline(what=what, here=share, paper=f"{SHARE_OF_BUDGET:.2f}"),)
+    return tuple(
+        Headline(what=what, here=f"{share:.2f}", paper=f"{SHARE_OF_BUDGET:.2f}")
+        for share in here["share"].dropna()
+    )
