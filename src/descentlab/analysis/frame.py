@@ -46,7 +46,7 @@ TYPES: Mapping[str, str] = {
     "coordinate_clip": "float64",
     "eps": "float64",
     "init": "object",
-    "bias_correction": "object",
+    "bias_correction": "boolean",
     "seed": "Int64",
     "model": "object",
     "dataset": "object",
@@ -98,8 +98,8 @@ def load(store: Store | Path | str, *, study: str | None = None) -> pd.DataFrame
 
     Raises:
         ConfigError: if there is no such store or study.
-        CorruptError: if a study or an imported file is damaged; a damaged run is a row that says
-            so.
+        CorruptError: if a study or an imported file is damaged; a damaged run is a row that
+            says so.
     """
     opened = store if isinstance(store, Store) else Store(Path(store))
     asked = opened.entries_by_run()

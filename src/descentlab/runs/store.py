@@ -13,10 +13,8 @@ All paths of a run come from ``RunFolder``. Readers never write.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +25,11 @@ from descentlab.runs.folder import Attempt, Result, RunFolder, Status
 from descentlab.runs.heartbeats import TTL, Heart, Heartbeats
 from descentlab.runs.identity import Run
 from descentlab.runs.studies import Entry, Studies
-from descentlab.storage import make_folder, publish, storage_errors
+from descentlab.storage import drop_old, make_folder, publish, storage_errors
 
-__all__ = ["OLD", "Attempt", "Result", "RunFolder", "Status", "Store"]
+__all__ = ["Attempt", "Result", "RunFolder", "Status", "Store"]
 
 WATCH_SECONDS = 0.25
-OLD = 86_400
-"""Seconds after which an unfinished file in ``tmp/`` was surely left by a killed process."""
 
 
 class Store:
@@ -68,11 +64,7 @@ class Store:
         """Prove that the store can be written, and drop what killed processes left."""
         probe = self.aside / ".writable"
         probe.touch()
-        now = probe.stat().st_mtime  # by the clock that dates the leftovers, maybe a server's
-        for leftover in self.aside.iterdir():
-            with suppress(FileNotFoundError):  # another process has finished with it
-                if now - leftover.stat().st_mtime > OLD:
-                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        drop_old(self.aside.iterdir(), probe.stat().st_mtime)
 
     def folder(self, run_id: str) -> RunFolder:
         return RunFolder(self._runs / run_id, self.aside)
