@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,10 +73,6 @@ def _isolated(tmp_path, monkeypatch, cache):
     documents = "\f".join(f"Document {n} says {'abc' * 40}." for n in range(60))
     Path("corpus.txt").write_text(documents)
     Path("study.toml").write_text(STUDY)
-    handlers = [(each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 def rewrite(old: str, new: str) -> None:
@@ -141,6 +136,17 @@ def test_a_plan_knows_what_is_there_and_what_that_took(capsys, monkeypatch):
     assert len(listed) == 15
     assert sum("done, perplexity" in line for line in listed) == 5
     assert sum(line.endswith("pending") for line in listed) == 10
+
+
+def test_a_plan_takes_no_pace_from_runs_that_were_computed_otherwise(capsys):
+    make_small()
+    assert main(["sweep", "study.toml", "--workers", "0"]) == 0
+    rewrite("seeds = 1", "seeds = 2")
+    rewrite("[run.training]", "[run.execution]\nmicro_batch = 1\n\n[run.training]")
+    assert main(["plan", "study.toml", "--no-measure"]) == 0
+    shown = capsys.readouterr().out
+    assert table(shown)["adam"][3] == "3"  # done: how a run is computed is no part of it
+    assert "time:     unknown for 5 runs: not timed" in shown
 
 
 def test_a_plan_tells_states_apart_and_an_optimum_on_an_edge(capsys):

@@ -20,6 +20,7 @@ from descentlab.errors import ConfigError
 from descentlab.runs.folder import Attempt
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
+from descentlab.runs.studies import Entry
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,21 +37,18 @@ SAFE = MappingProxyType(
 
 
 def runs(store: Store) -> pd.DataFrame:
-    """One row per run, as ``load`` gives them; settings as JSON, notes as lines."""
-    frame = load(store).drop(columns=["studies"])
-    frame["settings"] = frame["settings"].map(lambda each: json.dumps(each, default=str))
+    """One row per run, as ``load`` gives them; settings and reported are JSON, notes lines."""
+    frame = load(store).drop(columns=["studies", "entries"])
+    for name in ("settings", "reported"):
+        frame[name] = frame[name].map(lambda each: json.dumps(each or {}, default=str))
     frame["notes"] = frame["notes"].map("\n".join)
     return frame
 
 
 def studies(store: Store) -> pd.DataFrame:
-    """One row per study and run that it asked for."""
-    rows = [
-        (study, experiment, run)
-        for run, asked in store.studies_by_run().items()
-        for study, experiment in asked.items()
-    ]
-    return pd.DataFrame(rows, columns=["study", "experiment", "run"], dtype="object")
+    """One row per run and part that it plays in a study, with what the study calls its method."""
+    rows = [(*entry, run) for run, asked in store.entries_by_run().items() for entry in asked]
+    return pd.DataFrame(rows, columns=[*Entry._fields, "run"], dtype="object")
 
 
 def metrics(store: Store) -> pd.DataFrame:

@@ -152,10 +152,10 @@ def _paces(
     kinds = longest_of_each_kind([run.settings for run in todo])
     found: dict[str, Pace | str] = {}
     if store is not None:
-        known = {run_id: run.settings for run_id, run in asked.runs.items() if run_id in there}
-        found |= finished_paces(store, known)
+        known = there & asked.runs.keys()
+        found |= finished_paces(store, _as_registered(store, known))
         if not kinds.keys() <= found.keys():
-            found = {**finished_paces(store, _others(store, there - known.keys())), **found}
+            found = {**finished_paces(store, _as_registered(store, there - known)), **found}
     unknown = []
     for name, settings in kinds.items():
         if name not in found and (pace := remembered(settings)) is not None:
@@ -172,8 +172,11 @@ def _paces(
     return found
 
 
-def _others(store: Store, run_ids: set[str]) -> dict[str, Mapping[str, Any]]:
-    """Settings of the store's other runs; damaged ones tell nothing."""
+def _as_registered(store: Store, run_ids: set[str]) -> dict[str, Mapping[str, Any]]:
+    """What runs were to be computed with, which today may be asked for in another way.
+
+    Damaged ones tell nothing.
+    """
     from descentlab.errors import DescentError
 
     found: dict[str, Mapping[str, Any]] = {}

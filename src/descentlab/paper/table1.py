@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from descentlab.analysis.claims import (
-    Finding,
+from descentlab.analysis.claims.contenders import (
     all_lower_perplexity,
     lower_perplexity,
     share_of_gap,
 )
+from descentlab.analysis.claims.finding import Finding
 from descentlab.paper.contest import Contest, Design, Entry, Laboratory, Standing
 from descentlab.paper.published import TABLE1
 from descentlab.paper.report import Report
