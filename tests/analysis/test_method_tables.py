@@ -8,7 +8,7 @@ import random as python_random
 
 import numpy as np
 import pytest
-from oracles.run_frames import frame, random_grid, run
+from oracles.grid_frames import frame, random_grid, run
 
 from descentlab.analysis.tables.ablation import ablation
 from descentlab.analysis.tables.betas import beta_grid, price_of_equal_betas

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from oracles.run_frames import frame, run
+from oracles.grid_frames import frame, run
 
 from descentlab.analysis.selection import Selection, Setting, reference, select
 

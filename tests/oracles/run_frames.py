@@ -1,69 +1,71 @@
-"""Tables of runs as ``load`` gives them, of runs that nobody trained."""
+"""Tables of runs as ``analysis.load`` gives them, with made-up losses."""
 
 from __future__ import annotations
 
+import itertools
 import math
 
-import numpy as np
 import pandas as pd
 
+from descentlab.analysis.claims.evidence import Evidence, prepared
 from descentlab.analysis.frame import TYPES
 
-PLACE = {
-    "model": "160M",
-    "dataset": "SlimPajama",
-    "sequence_length": 2048,
-    "batch_size": 256,
-    "steps": 6200,
+HERE = {
+    "model": "laptop",
+    "dataset": "text",
+    "sequence_length": 64,
+    "batch_size": 32,
+    "steps": 160,
 }
+COUNT = itertools.count()
 
 
-def run(method="adam", *, lr=1e-3, perplexity=20.0, seed=None, state="done", **columns):
-    """One row; an infinite perplexity is a run that diverged, nan one without an end."""
-    known = {**PLACE, **{name: columns.pop(name) for name in PLACE if name in columns}}
-    optimizer = {"method": method, "lr": lr, "weight_decay": 0.1, "clip_norm": 1.0, **columns}
-    steps, batch, length = (known[each] for each in ("steps", "batch_size", "sequence_length"))
+def run(method, perplexity, *, lr=0.01, beta=0.9, beta1=None, beta2=None, seed=0, **others):
+    """One row; without a perplexity it was stopped, with an infinite one it diverged."""
+    stopped = perplexity is None
+    loss = math.nan if stopped else math.log(perplexity) if perplexity < 1e9 else math.inf
     return {
-        **known,
-        **optimizer,
-        "source": "table",
-        "state": state,
+        **HERE,
+        "run": f"run {next(COUNT)}",
+        "source": "descentlab",
+        "method": method,
+        "state": "interrupted" if stopped else "done",
+        "lr": lr,
+        "beta1": beta if beta1 is None else beta1,
+        "beta2": beta2,
+        "eps": 1e-8 if method == "adam" else None,
+        "init": "gradient" if method == "signum" else "zero",
         "seed": seed,
-        "tokens": None if steps is None else steps * batch * length,
-        "perplexity": perplexity,
-        "loss": math.log(perplexity),
-        "diverged": math.isinf(perplexity),
-        "settings": {f"optimizer.{name}": value for name, value in optimizer.items()},
+        "loss": loss,
+        "diverged": loss == math.inf,
+        "settings": {"optimizer.method": method},
+        "notes": (),
+        **others,
     }
 
 
 def frame(rows):
-    """A table of runs with every column that ``load`` gives."""
-    whole = [{"run": f"run-{place}", "notes": (), **row} for place, row in enumerate(rows)]
-    table = pd.DataFrame.from_records(whole, columns=list(TYPES))
+    """The table of some runs."""
+    table = pd.DataFrame.from_records(rows, columns=list(TYPES))
     table["diverged"] = table["diverged"].eq(True)
-    return table.astype(dict(TYPES))
+    table = table.astype(dict(TYPES))
+    for name in (name for name, kind in TYPES.items() if kind == "object"):
+        table[name] = table[name].where(table[name].notna(), None)
+    return table
 
 
-def random_grid(random: np.random.Generator):
-    """Rows of adam over a grid with holes, with runs that diverged, stopped and were repeated."""
-    rates = sorted(random.choice([5e-4, 1e-3, 2e-3, 4e-3, 8e-3], 3, replace=False))
-    betas = [0.8, 0.9, 0.95, 0.975]
-    rows = []
-    for lr in rates:
-        for beta1 in betas:
-            for beta2 in betas:
-                chance = random.random()
-                if chance < 0.1:
-                    continue
-                perplexity = float(np.round(random.uniform(20, 30), 3))
-                state = "done"
-                if chance < 0.2:
-                    perplexity = math.inf
-                elif chance < 0.3:
-                    perplexity, state = math.nan, "interrupted"
-                one = run(
-                    lr=lr, beta1=beta1, beta2=beta2, perplexity=perplexity, seed=0, state=state
-                )
-                rows += [one] * (2 if chance > 0.97 else 1)
-    return rows
+def evidence(rows, **others):
+    """A scale with some runs, at the condition ``HERE``."""
+    return Evidence(name="made up", runs=prepared(frame(rows)), condition=HERE, **others)
+
+
+def tuned(method, perplexities, *, best_lr=0.02, seeds=(101, 102, 103), **others):
+    """A grid of three learning rates on seed 0, and its winner with fresh seeds."""
+    rates = [best_lr / 2, best_lr, best_lr * 2]
+    mean = sum(perplexities) / len(perplexities)
+    grid = [run(method, mean * (1 + 0.1 * (lr != best_lr)), lr=lr, **others) for lr in rates]
+    fresh = [
+        run(method, perplexity, lr=best_lr, seed=seed, **others)
+        for perplexity, seed in zip(perplexities, seeds, strict=True)
+    ]
+    return [*grid, *fresh]

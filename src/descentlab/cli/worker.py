@@ -51,7 +51,8 @@ def worker(
     refuse_negative("retries", retries, "0 tries each run once")
     if runs is not None and runs < 1:
         raise ConfigError(f"runs: got {runs}; take 1 or more, or leave it out to take all")
-    opened = Store(store)
+    Store(store)  # refuses what is none
+    opened = Store(store, create=True)  # refuses what cannot be written
     screen = Screen()
     with SweepDisplay(f"worker on {store}", screen) as display:
         this = Worker(

@@ -208,3 +208,11 @@ def test_equality_needs_an_interval_within_the_margin():
 def test_what_one_verdict_rests_on_is_said_with_it():
     edge = contender("edge", 20.0, 20.2, 20.1, caveats=("its best lr is the largest tried",))
     assert lower_perplexity("c", edge, BAD).caveats == edge.caveats
+
+
+def test_how_many_seeds_would_tell_is_said_where_it_can_be_known():
+    """The differences are −0.01, 0.001 and −0.015 nats: 8 more seeds have the power."""
+    close = contender("close", *(math.exp(each) for each in (2.99, 3.001, 2.985)))
+    finding = lower_perplexity("c", close, contender("other", *[math.exp(3.0)] * 3))
+    assert finding.verdict == "cannot be told"
+    assert "8 more seeds tell it at a chance of 80%" in finding.reason

@@ -54,7 +54,7 @@ def test_a_diverged_run_stays_diverged():
 def test_the_interval_covers_the_true_difference_also_of_the_best_of_many(settings, apart):
     """Many settings to choose from, all equal, or all but one hopeless, or a little apart."""
     stream, sigma, covered = np.random.default_rng(SEED), 0.01, 0
-    for trial in range(400):
+    for trial in range(250):
         measured = sigma * math.sqrt(stream.chisquare(16) / 16)
         noise = SeedNoise(sd=measured, df=16, source="made up")
         many = 3 + apart * np.arange(settings) + sigma * stream.standard_normal(settings)
@@ -62,8 +62,8 @@ def test_the_interval_covers_the_true_difference_also_of_the_best_of_many(settin
         groups = [(many, noise), (one, noise)]
         estimate = of_bests(difference, groups, n=1, method="d", seed=trial)
         covered += estimate.low <= 0 <= estimate.high
-    print(f"seed {SEED}: {covered} of 400")
-    assert covered >= 0.92 * 400
+    print(f"seed {SEED}: {covered} of 250")
+    assert covered >= 0.92 * 250
 
 
 def test_p_values_are_two_sided_and_never_zero():
@@ -94,8 +94,23 @@ def test_a_count_of_runs_moves_with_their_noise():
     def below(groups):
         return (groups[0] < 3.0).mean(-1)
 
-    estimate = of_runs(below, [(losses, noise)], n=100, method="share")
+    estimate = of_runs(below, (losses, noise), n=100, method="share")
     assert estimate.value == 0.5
     # Half of the 25 that lie on the border fall below it: 12.5 ± 1.96 · 2.5 of 100.
     assert estimate.low == pytest.approx(0.576, abs=0.011)
     assert estimate.high == pytest.approx(0.674, abs=0.011)
+
+
+def test_the_best_of_others_is_a_threshold_that_may_be_lucky():
+    noise = SeedNoise(sd=0.01, df=1000, source="made up")
+    losses, others = np.linspace(2.9, 3.1, 101), np.full(50, 3.0)
+
+    def below(groups):
+        return (groups[0] < groups[1]).mean(-1)
+
+    lucky = of_runs(below, (losses, noise), (others, noise), n=101, method="share")
+    sure = of_runs(below, (losses, noise), (others[:1], noise), n=101, method="share")
+    assert lucky.value == sure.value == 50 / 101
+    assert lucky.low == pytest.approx(sure.low, abs=0.03)
+    # The best of 50 equals is 2.25 standard deviations below the truth: 11 of the 101 steps.
+    assert lucky.high == pytest.approx(0.5 + 0.11 + 1.3 * 0.05, abs=0.04)

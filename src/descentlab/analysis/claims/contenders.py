@@ -18,7 +18,11 @@ from descentlab.analysis.claims.seed_noise import Losses, of_bests
 from descentlab.analysis.comparison import Contender
 from descentlab.analysis.statistics.equivalence import paired_equivalence
 from descentlab.analysis.statistics.estimate import Estimate, without_interval
-from descentlab.analysis.statistics.paired import mean_interval, paired_difference
+from descentlab.analysis.statistics.paired import differences, mean_interval, paired_difference
+from descentlab.analysis.statistics.sample_size import more_seeds
+
+MANY_SEEDS = 1000
+"""More than anybody trains."""
 
 
 def lower_perplexity(claim: str, better: Contender, worse: Contender) -> Finding:
@@ -43,7 +47,7 @@ def lower_perplexity(claim: str, better: Contender, worse: Contender) -> Finding
         reason = (
             "the difference is no larger than the unequal budgets could make it"
             if unexplained
-            else "the interval includes no difference"
+            else "the interval includes no difference" + _seeds_to_tell(better, worse)
         )
     return Finding(
         claim=claim,
@@ -72,7 +76,8 @@ def equal_perplexity(claim: str, first: Contender, second: Contender, *, margin:
     told = verdict(difference, within=(-bound, bound))
     reason = difference.reason or ""
     if told == "cannot be told" and not reason:
-        reason = f"the interval reaches beyond ±{margin:.0%} and not only beyond it"
+        more = _seeds_to_tell(first, second, margin=bound)
+        reason = f"the interval lies neither within ±{margin:.0%} nor beyond it{more}"
     return Finding(
         claim=claim,
         verdict=told,
@@ -160,6 +165,18 @@ def difference_of(first: Contender, second: Contender) -> Estimate:
         reason = f"single runs, and the seed noise of {unknown} is not known"
         return replace(difference, reason=reason)
     return difference
+
+
+def _seeds_to_tell(first: Contender, second: Contender, margin: float | None = None) -> str:
+    """How many more paired seeds have an 80% chance of a verdict, for people."""
+    if first.noise or second.noise or len(first.losses) < 2:
+        return ""
+    more = more_seeds(differences(first.losses, second.losses), margin=margin)
+    if more.reason is not None or not 0 < more.value <= MANY_SEEDS:
+        return ""
+    return (
+        f"; if it is as large as it looks, {more.value:.0f} more seeds tell it at a chance of 80%"
+    )
 
 
 def _difference(losses: Losses) -> NDArray[np.float64]:

@@ -63,10 +63,12 @@ class Evidence:
     """Whether a method without runs of the main budget may be judged by those of another."""
     curves: Callable[[Sequence[str]], pd.DataFrame] | None = None
     """Reads the curves of runs, as ``load_curves`` does."""
+    ours: bool = False
+    """Whether its runs were trained in our stores."""
     contest: str = ""
     """The scale of ``descent reproduce`` that trains such runs, if there is one."""
-    recipe: str = ""
-    """The spec or study that trains such runs, if there is one."""
+    settle: str = "train {needs}"
+    """How to get the runs that a claim needs here, where no contest trains them."""
 
     def at(self, **changes: Any) -> Evidence:
         """The same runs with another main condition."""
@@ -107,7 +109,11 @@ class Evidence:
         Raises:
             LackingEvidence: if it has no runs.
         """
-        return _contender(self.grid(method, **variant), method, called, self.noise.get(method))
+        stopped = self.stopped(method)
+        if variant:
+            stopped = _where(stopped, variant)
+        name, noise = called or method, self.noise.get(method)
+        return _contender(name, self.grid(method, **variant), stopped, noise)
 
     def contenders(self, *methods: str) -> list[Contender]:
         """Several methods at their best, with the seeds that all have, in the same order.
@@ -137,10 +143,9 @@ class Evidence:
         source = f"the seed noise of {method} in {seeds} runs of this scale"
         return SeedNoise(sd=math.sqrt(variance), df=df, source=source)
 
-    def stopped(self, method: str) -> int:
-        """How many of a method's runs at this condition were stopped before their end."""
-        runs = self._of(method, finished=False)
-        return len(_where(runs, self.condition))
+    def stopped(self, method: str) -> pd.DataFrame:
+        """A method's runs at this condition that were stopped before their end."""
+        return _where(self._of(method, finished=False), self.condition)
 
     def _at_common_budget(self, methods: Sequence[str]) -> Evidence:
         if not self.unequal_budgets:
@@ -216,10 +221,12 @@ def is_method(runs: pd.DataFrame, method: str) -> pd.Series:
 def with_common_seeds(contenders: Sequence[Contender]) -> list[Contender]:
     """The same contenders with the losses of the seeds that all of them ran with.
 
+    Single runs whose noise is known stay as they are.
+
     Raises:
         LackingEvidence: if they share none.
     """
-    if any(each.noise for each in contenders):
+    if all(each.noise for each in contenders):
         return list(contenders)
     common = sorted(set.intersection(*(set(each.seeds) for each in contenders)))
     if not common:
@@ -248,9 +255,9 @@ def on_tuning_seed(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _contender(
-    runs: pd.DataFrame, method: str, called: str | None, noise: SeedNoise | None
+    name: str, runs: pd.DataFrame, stopped: pd.DataFrame, noise: SeedNoise | None
 ) -> Contender:
-    name = called or method
+    """A method at its best; runs that were stopped were tried, though they cannot be the best."""
     runs = runs.assign(seed=runs["seed"].fillna(NO_SEED).astype(int)).sort_values(["seed", "run"])
     cell = runs.groupby([*SETTING, *VARIANT], dropna=False, sort=False).ngroup().to_numpy()
     seeds, losses = runs["seed"].to_numpy(), runs["loss"].to_numpy(dtype=float)
@@ -262,7 +269,8 @@ def _contender(
     judged = judged.drop_duplicates("seed")
     alone = len(judged) == 1
     tried, top = runs[tuned_on], runs.iloc[best]
-    caveats = _caveats(name, tried, top)
+    rates = {*tried["lr"], *stopped["lr"]}
+    caveats = _caveats(name, tried, top, _edges(rates, top["lr"]))
     if several and not fresh.any() and noise is None:
         caveats += (f"{name} was judged on the run that it was chosen by",)
     return Contender(
@@ -270,10 +278,10 @@ def _contender(
         best={each: float(top[each]) for each in ("lr", "beta1", "beta2") if pd.notna(top[each])},
         losses=[float(each) for each in judged["loss"]],
         seeds=tuple(int(each) for each in judged["seed"]),
-        trials=len(set(cell)),
+        trials=len(set(cell)) + len(stopped),
         diverged=int(runs["diverged"].sum()),
-        runs=len(runs),
-        edges=_edges(tried, top),
+        runs=len(runs) + len(stopped),
+        edges=_edges(rates, top["lr"]),
         choice=[float(each) for each in tried["loss"]] if alone else [],
         noise=noise if alone else None,
         steps=int(top["steps"]),
@@ -288,8 +296,10 @@ def _most_common(seeds: NDArray[np.int64]) -> int:
     return int(values[counts.argmax()])
 
 
-def _caveats(name: str, tried: pd.DataFrame, top: pd.Series) -> tuple[str, ...]:
-    found = [f"{name}'s best lr, {top['lr']:g}, is the {end}" for end in _edges(tried, top)]
+def _caveats(
+    name: str, tried: pd.DataFrame, top: pd.Series, edges: Sequence[str]
+) -> tuple[str, ...]:
+    found = [f"{name}'s best lr, {top['lr']:g}, is the {end}" for end in edges]
     alike = tried[tried["lr"] == top["lr"]]
     survivors = int((~alike["diverged"]).sum())
     if len(alike) > 1 and survivors == 1 and math.isfinite(top["loss"]):
@@ -297,12 +307,11 @@ def _caveats(name: str, tried: pd.DataFrame, top: pd.Series) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _edges(tried: pd.DataFrame, top: pd.Series) -> list[str]:
-    rates = sorted(set(tried["lr"]))
+def _edges(rates: set[float], best: float) -> list[str]:
     if len(rates) < 3:
         return []
-    ends = {rates[0]: "smallest tried", rates[-1]: "largest tried"}
-    return [ends[top["lr"]]] if top["lr"] in ends else []
+    ends = {min(rates): "smallest tried", max(rates): "largest tried"}
+    return [ends[best]] if best in ends else []
 
 
 def _conditions(settings: Mapping[str, Any]) -> str:

@@ -133,7 +133,7 @@ def _finished(claim: Claim, found: Finding, evidence: Evidence) -> Finding:
 
 
 def _settle(claim: Claim, evidence: Evidence) -> str:
-    if claim.settle and (evidence.contest or "{scale}" not in claim.settle):
+    known = claim.settle and (evidence.contest or "{scale}" not in claim.settle)
+    if known and evidence.ours:
         return claim.settle.format(scale=evidence.contest)
-    start = f", from {evidence.recipe}" if evidence.recipe else ""
-    return f"train {claim.needs}{start}"
+    return evidence.settle.format(needs=claim.needs)

@@ -93,9 +93,10 @@ def _block(claim: Claim, ledger: Ledger, width: int) -> Iterator[str]:
         for note in notes:
             line = f"{indent}- {note}"
             yield from textwrap.wrap(line, width, subsequent_indent=indent + "  ")
-    settle = list(dict.fromkeys(each.settle for each in found.values() if each.settle))
-    for each in settle:
-        yield from textwrap.wrap(f"  to tell it: {each}", width, subsequent_indent=indent + "  ")
+    for scale, finding in found.items():
+        if finding.settle:
+            start = f"  to tell it, {scale}: " if len(found) > 1 else "  to tell it: "
+            yield from textwrap.wrap(start + finding.settle, width, subsequent_indent=indent + "  ")
 
 
 def _said(finding: Finding) -> list[str]:
@@ -134,11 +135,11 @@ def bullet(scale: str, finding: Finding) -> str:
 
 
 def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
+    return sentence if sentence.startswith("p =") else sentence[:1].upper() + sentence[1:]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(header)} |"
     yield f"|{'---|' * len(header)}"
     for row in rows:
-        yield f"| {' | '.join(row)} |"
+        yield f"| {' | '.join(cell.replace('|', '&#124;') for cell in row)} |"

@@ -118,19 +118,40 @@ def of_bests(
 
 
 def of_runs(
-    statistic: Statistic, groups: Sequence[Group], *, n: int, method: str, seed: int = 0
+    statistic: Statistic,
+    runs: Group,
+    best: Group | None = None,
+    *,
+    n: int,
+    method: str,
+    seed: int = 0,
 ) -> Estimate:
-    """Estimate a function of all runs, for instance how many of them are below another.
+    """Estimate a function of all runs, for instance how many of them are below another's best.
 
     Args:
-        statistic: of losses ``[…, runs]``, one array for each group, over their last dimension.
-        groups, n, method, seed: as for ``of_bests``.
+        statistic: of the losses ``[…, runs]``, over their last dimension, and of the loss of the
+            best of the others ``[…, 1]``, if there are any.
+        runs: losses ``[runs]`` with their noise.
+        best: the losses that the best of the others was chosen from, with their noise.
+        n, method, seed: as for ``of_bests``.
     """
     stream = generator(seed, "declared noise")
-    observed = statistic([np.asarray(losses, dtype=np.float64) for losses, _ in groups])
-    drawn = statistic([noise.around(losses, stream) for losses, noise in groups])
-    low, high = percentile_interval(drawn)
-    return Estimate(float(observed), float(low), float(high), n, method=_method(method, groups))
+    losses = np.asarray(runs[0], dtype=np.float64)
+    around = runs[1].around(losses, stream)
+    if best is None:
+        observed, drawn = statistic([losses]), [statistic([around])]
+    else:
+        lowest = np.min(best[0], keepdims=True)
+        observed = statistic([losses, lowest])
+        drawn = [statistic([around, lowest - luck[:, None]]) for luck in _lucks(*best, stream)]
+    bounds = [percentile_interval(each) for each in drawn]
+    return Estimate(
+        float(observed),
+        min(float(low) for low, _ in bounds),
+        max(float(high) for _, high in bounds),
+        n,
+        method=_method(method, [runs] if best is None else [runs, best]),
+    )
 
 
 def _lucks(

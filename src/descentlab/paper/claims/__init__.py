@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from descentlab.analysis.claims.ledger import Claim, Ledger, judge
+from descentlab.errors import ConfigError
 from descentlab.paper.claims import (
     conventions,
     equal_betas,
@@ -35,5 +36,13 @@ CLAIMS: tuple[Claim, ...] = (
 
 
 def judged(stores: Sequence[Store]) -> Ledger:
-    """What the runs of some stores say of every claim."""
-    return judge(CLAIMS, scales(stores))
+    """What the runs of some stores say of every claim.
+
+    Raises:
+        ConfigError: if no store has a run that could say something.
+    """
+    known = scales(stores)
+    if not known:
+        names = ", ".join(str(store.root) for store in stores)
+        raise ConfigError(f"store: {names} has no run to judge a claim by; import or train some")
+    return judge(CLAIMS, known)

@@ -20,7 +20,7 @@ ZI_BC = {"init": "zero", "bias_correction": True}
 ZI = {"init": "zero", "bias_correction": False}
 GI = {"init": "gradient", "bias_correction": False}
 EQUAL = f"Paired difference within ±{MARGIN:.0%} of perplexity, margin chosen by us"
-STARTS = "descent sweep examples/adam-starts.toml with three seeds"
+STARTS = "descent sweep examples/adam-starts.toml"
 EPS = "a study of tuned adam with optimizer.eps = [1e-3, 1e-6, 1e-8, 1e-10, 1e-12, 1e-15]"
 
 
@@ -122,6 +122,6 @@ CLAIMS = (
         needs="tuned signum from zero and from the first gradient, three seeds each",
         test=EQUAL,
         judge=_signum_start,
-        settle='a study of tuned signum with optimizer.init = ["zero", "gradient"]',
+        settle=STARTS,
     ),
 )

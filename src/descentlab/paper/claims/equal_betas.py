@@ -172,7 +172,7 @@ def _grows(evidence: Evidence) -> Finding:
 
     flat = table.to_numpy().ravel()
     method = "Spearman's rank correlation of β1 and its best β2"
-    estimate = of_runs(correlation, [(flat, noise)], n=len(table), method=method)
+    estimate = of_runs(correlation, (flat, noise), n=len(table), method=method)
     told = verdict(estimate, above=0.0)
     best = columns[table.to_numpy().argmin(axis=1)]
     each = ", ".join(f"{b1:g} → {b2:g}" for b1, b2 in zip(table.index, best, strict=True))

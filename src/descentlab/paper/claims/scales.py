@@ -26,6 +26,8 @@ TABLE1_CONDITION = {
 """Of the runs behind Table 1."""
 
 
+SPEC = "a study of examples/paper-160m.toml"
+
 BATCH_STUDY_STEPS = 4800
 """Of the paper's study of batch sizes, at batch 256: 2.5 billion tokens."""
 
@@ -107,7 +109,7 @@ def scales(stores: Sequence[Store]) -> list[Evidence]:
             noise=seed_noise(),
             unequal_budgets=True,
             curves=curves,
-            recipe="examples/paper-160m.toml",
+            settle=f"import such of the paper's files as have it, or train {{needs}}: {SPEC}",
         )
     ] * bool(paper.any())
     others = runs[~paper & runs["model"].notna() & runs["tokens"].notna()]
@@ -121,6 +123,7 @@ def scales(stores: Sequence[Store]) -> list[Evidence]:
                     runs=family,
                     condition=_main(family[family["tokens"] == tokens]),
                     curves=curves,
+                    ours=source == "descentlab",
                     contest=str(model) if model in SCALES else "",
                 )
             )

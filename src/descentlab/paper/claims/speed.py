@@ -165,17 +165,18 @@ def beaten(evidence: Evidence, *, tuned: bool) -> Finding:
         each = losses[0]
         if tuned:
             each = np.stack([each[..., pairs == pair].min(-1) for pair in set(pairs)], axis=-1)
-        return (each < losses[1].min(-1)[..., None]).mean(-1)
+        return (each < losses[1]).mean(-1)
 
     estimate = of_runs(
         share,
-        [(runs["loss"].to_numpy(dtype=float), noises[0]), (target["loss"].to_numpy(), noises[1])],
+        (runs["loss"].to_numpy(dtype=float), noises[0]),
+        (target["loss"].to_numpy(dtype=float), noises[1]),
         n=len(set(pairs)) if tuned else len(runs),
         method="share of them below the best run of signum",
     )
     what = "pairs of β, each at its best learning rate," if tuned else "runs of adam"
     count = round(estimate.value * estimate.n)
-    stopped = evidence.stopped("adam")
+    stopped = len(evidence.stopped("adam"))
     if stopped and not tuned:
         total = estimate.n + stopped
         bounds = estimate.low * estimate.n / total, (estimate.high * estimate.n + stopped) / total

@@ -26,10 +26,19 @@ def _below(evidence: Evidence, first: str, second: str) -> Finding:
     return lower_perplexity("", *evidence.contenders(first, second))
 
 
+def pair_key(first: str, second: str) -> str:
+    """The name of the claim that one method ends below another.
+
+    >>> pair_key("rmsprop", "sgd+Cclip")
+    'rmsprop-below-sgd-cclip'
+    """
+    return f"{first}-below-{second}".lower().replace("+", "-")
+
+
 def _pair(first: str, second: str) -> Claim:
     mean, other = TABLE1[first].mean, TABLE1[second].mean
     return Claim(
-        key=f"{first}-below-{second}",
+        key=pair_key(first, second),
         statement=f"Tuned {first} ends below tuned {second} ({mean:.2f} against {other:.2f}).",
         where="Table 1",
         needs=f"{first} and {second}, each tuned, with the same budget and seeds",
