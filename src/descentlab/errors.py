@@ -72,7 +72,7 @@ class FailedRuns(DescentError):
 
 
 class NonConforming(DescentError):
-    """An optimizer that failed checks, or a run that did not resume to the same bits."""
+    """An optimizer, a resumption or a comparison that failed checks."""
 
     exit_code = 8
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -36,13 +35,9 @@ RUN = run_spec(SETTINGS, where="test")
 
 
 @pytest.fixture(autouse=True)
-def _handlers_and_folder(tmp_path, monkeypatch):
+def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spec.toml").write_text(SPEC)
-    handlers = [(each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("pays", [True, False])

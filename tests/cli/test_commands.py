@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from descentlab.cli import running
 from descentlab.cli.main import main
 from descentlab.runs.store import Store
 
@@ -36,10 +37,6 @@ threads = 1
 def _isolated(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESCENTLAB_CACHE", str(tmp_path / "cache"))
-    handlers = [(each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -248,6 +245,22 @@ def test_a_study_of_the_same_name_may_not_change(study, capsys):
     error = capsys.readouterr().err
     assert "lacks 2 of the 6 runs" in error
     assert "axes.seed was [1, 2, 3], is [1, 2]" in error
+
+
+def test_a_study_that_changes_while_it_is_swept_is_finished_as_it_was_read(
+    study, capsys, monkeypatch
+):
+    def driven(*arguments, **settings):
+        study.write_text("garbage = [")
+        return drive(*arguments, **settings)
+
+    drive = running.drive
+    monkeypatch.setattr(running, "drive", driven)
+    assert main(["sweep", str(study), "--workers", "0"]) == 0
+    assert capsys.readouterr().out.count("done, perplexity") == 6
+    assert main(["sweep", str(study), "--workers", "0"]) == 2
+    assert "study.toml: not TOML" in capsys.readouterr().err
+    assert sum(each.exists() for each in Path("store").glob("runs/*/done.json")) == 6
 
 
 def stopped_sweep(study: Path, number: signal.Signals, *, workers: int, once: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 from pathlib import Path
 
 import pytest
@@ -47,10 +46,6 @@ def _isolated(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DESCENTLAB_CACHE", str(tmp_path / "cache"))
     write_jsonl(Path("corpus.jsonl"), DOCUMENTS)
-    handlers = [(each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 PREPARE = ["data", "prepare", "corpus.jsonl", "--tokenizer=byte", "--workers=0", "--out=tokens"]

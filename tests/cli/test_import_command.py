@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 import pickle
-import signal
 
-import pytest
 from oracles.pickles import frame, hostile
 
 from descentlab.cli.main import main
 
 NAME = "Adam_160M_SP_SL2048_3Btok_BS256.pkl"
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_before():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-    handlers = [(each, signal.getsignal(each)) for each in numbers]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 def test_import_then_list(tmp_path, capsys):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,10 +73,6 @@ def _isolated(tmp_path, monkeypatch, cache):
     documents = "\f".join(f"Document {n} says {'abc' * 40}." for n in range(60))
     Path("corpus.txt").write_text(documents)
     Path("study.toml").write_text(STUDY)
-    handlers = [(each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 def rewrite(old: str, new: str) -> None:

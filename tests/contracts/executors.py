@@ -91,6 +91,29 @@ class ElsewhereContract(ExecutorContract):
         assert [finished(executor, job) for job in jobs] == [75, 75]
 
 
+class GpuContract:
+    """Inherit and define ``gpus`` and the fixture ``halves``.
+
+    ``halves`` is an executor of tasks that get half a GPU each, where the GPUs are ``gpus``; it is
+    free to take as many at once as fit.
+    """
+
+    gpus: tuple[str, ...]
+
+    def test_each_task_sees_one_gpu_and_none_is_given_to_three(self, halves, tmp_path):
+        count = min(halves.capacity, 2 * len(self.gpus))
+        paths = [tmp_path / str(number) for number in range(count)]
+        hold = "oracles.toy_tasks:hold_gpus"
+        jobs = [halves.submit(Task(hold, (str(path),))) for path in paths]
+        seen = [begun(halves, path) for path in paths]
+        assert set(seen) == set(self.gpus)
+        assert max(seen.count(gpu) for gpu in self.gpus) <= 2
+        assert [job.exit_code() for job in jobs] == [None] * count
+        for job in jobs:
+            job.stop()
+        assert [finished(halves, job) for job in jobs] == [75] * count
+
+
 def begun(executor: Executor, path: Path) -> str:
     """Wait until a task has said something in a file, and return it."""
     while not (path.exists() and path.read_text()):

@@ -44,10 +44,17 @@ SlurmctldTimeout=30
 SlurmdTimeout=20
 KillWait=2
 MaxArraySize=2001
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first} CPUs=2 RealMemory=4000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second} CPUs=2 RealMemory=4000
+GresTypes=gpu
+NodeName=DEFAULT CPUs=2 RealMemory=4000 Gres=gpu:2
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={first}
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={second}
 PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=20
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=2 PreemptMode=OFF
+"""
+
+GPUS = """\
+Name=gpu File=/dev/null
+Name=gpu File=/dev/zero
 """
 
 
@@ -61,7 +68,9 @@ def why_not() -> str | None:
 
 
 class SlurmCluster:
-    """Nodes n1 and n2 of two cores each; partition urgent takes them from partition debug.
+    """Nodes n1 and n2, each of two cores and two devices that pass for GPUs.
+
+    Partition urgent takes them from partition debug.
 
     Args:
         folder: for everything it writes.
@@ -85,6 +94,7 @@ class SlurmCluster:
             host=os.uname().nodename, folder=folder, port=port, first=port + 1, second=port + 2
         )
         (folder / "slurm.conf").write_text(text)
+        (folder / "gres.conf").write_text(GPUS)
 
     def start(self) -> None:
         """Start everything and return when both nodes take jobs."""

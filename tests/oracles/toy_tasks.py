@@ -23,7 +23,16 @@ def until_stopped(path: str) -> None:
 
 def hold_gpus(path: str) -> None:
     """The same, saying which GPUs this process can see."""
-    _hold(path, os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    _hold(path, _gpus())
+
+
+def gpus(path: str) -> None:
+    """Say which GPUs this process can see."""
+    Path(path).write_text(_gpus())
+
+
+def _gpus() -> str:
+    return os.environ.get("CUDA_VISIBLE_DEVICES", "all")
 
 
 def _hold(path: str, said: str) -> None:

@@ -132,6 +132,19 @@ def test_a_leftover_that_cannot_be_dropped_is_in_nobodys_way(store, monkeypatch)
     assert (store.aside / "theirs").exists()
 
 
+def test_a_finished_run_keeps_the_newest_of_its_last_attempt(store):
+    """Which may have begun again, and ended before it came as far as the one before."""
+    store.register(RUN)
+    for step in (20, 12):
+        attempt = store.claim(RUN.run_id)
+        attempt.begin({})
+        checkpoints.save(attempt, step, lambda folder: None, size=0, fingerprint={})
+        attempt.end("interrupted", "stopped")
+    checkpoints.discard_all(store.folder(RUN.run_id), but=1)
+    kept = [path.parent.parent.name for path in store.root.glob("runs/*/*/checkpoints/*")]
+    assert kept == ["attempt-2"]
+
+
 def test_a_copy_of_an_old_checkpoint_is_no_leftover(store, monkeypatch):
     """A run goes on after days; meanwhile another process makes sure that there is a store."""
     store.register(RUN)

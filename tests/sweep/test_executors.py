@@ -9,7 +9,13 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
-from contracts.executors import ElsewhereContract, ExecutorContract, begun, finished
+from contracts.executors import (
+    ElsewhereContract,
+    ExecutorContract,
+    GpuContract,
+    begun,
+    finished,
+)
 
 from descentlab.sweep.executors.base import Job, Task
 from descentlab.sweep.executors.inline import InlineExecutor
@@ -24,11 +30,39 @@ class TestInline(ExecutorContract):
     def executor(self):
         return InlineExecutor()
 
+    @pytest.mark.parametrize(("asked", "seen"), [(0.5, "3"), (1, "3"), (2, "3,GPU-a")])
+    def test_a_task_sees_its_gpus_and_the_process_all_of_them_again(
+        self, asked, seen, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-a")
+        executor = InlineExecutor(Resources(gpus=asked))
+        job = executor.submit(Task("oracles.toy_tasks:gpus", (str(tmp_path / "gpus"),)))
+        assert finished(executor, job) == 0
+        assert (tmp_path / "gpus").read_text() == seen
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,GPU-a"
 
-class TestLocal(ElsewhereContract):
+    def test_gpus_that_only_their_driver_knows_are_not_named_afterwards(
+        self, tmp_path, monkeypatch
+    ):
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        monkeypatch.setattr("descentlab.sweep.resources.gpus_here", lambda: ("0", "1"))
+        executor = InlineExecutor(Resources(gpus=0.5))
+        executor.submit(Task("oracles.toy_tasks:gpus", (str(tmp_path / "gpus"),)))
+        assert (tmp_path / "gpus").read_text() == "0"
+        assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+class TestLocal(ElsewhereContract, GpuContract):
+    gpus = ("3", "GPU-a")
+
     @pytest.fixture
     def executor(self):
         return LocalExecutor(2)
+
+    @pytest.fixture
+    def halves(self, monkeypatch):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(self.gpus))
+        return LocalExecutor(8, resources=Resources(gpus=0.5))
 
     def test_a_task_that_cannot_be_stopped_gracefully_is_ended_by_the_signal(
         self, executor, tmp_path

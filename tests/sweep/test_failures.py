@@ -14,7 +14,7 @@ from descentlab.sweep.failures import Failure, by_exit_code, on_record, summary
         (-15, "its process was ended by signal 15", True),
         (143, "its process was ended by signal 15", True),
         (255, "its process was lost", True),
-        (4, "its process ended with code 4 and no result", True),
+        (4, "the disk was full, read-only or denied, even for its record", True),
         (0, "its process ended with code 0 and no result", False),
         (1, "its process ended with code 1 and no result", False),
         (2, "its process ended with code 2 and no result", False),

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from contracts.executors import ElsewhereContract
+from contracts.executors import ElsewhereContract, GpuContract
 from oracles.toy_tasks import COUNT, attempts, counting_run
 
 from descentlab.errors import ConfigError
@@ -64,6 +64,28 @@ class TestRay(ElsewhereContract):
     def test_a_run_that_no_cluster_of_this_size_can_take_is_refused(self, cluster, asked):
         with pytest.raises(ConfigError, match="has room for no run with"):
             RayExecutor(address=cluster.address, resources=asked)
+
+
+@pytest.mark.slow
+class TestGpusOfRay(GpuContract):
+    gpus = ("0", "1")
+
+    @pytest.fixture(scope="class")
+    def halves(self, cluster):
+        """On a node of its own, with two GPUs and a core for each half of one."""
+        more = cluster.add_node(num_cpus=4, num_gpus=2)
+        executor = RayExecutor(address=cluster.address, resources=Resources(gpus=0.5))
+        while (executor.capacity, ray.cluster_resources().get("GPU")) != (4, 2):
+            executor._look_after = 0.0
+            executor.wait(0.05)
+        yield executor
+        cluster.remove_node(more)
+        while "GPU" in ray.cluster_resources():
+            executor.wait(0.05)
+
+    def test_more_than_there_are_is_refused_with_what_there_is(self, halves, cluster):
+        with pytest.raises(ConfigError, match=r"no run with 1 cores, 3 GPUs, having .*, 2 and"):
+            RayExecutor(address=cluster.address, resources=Resources(gpus=3))
 
 
 class WatchedRay(RayExecutor):

@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("submitit")
 
+from oracles.fake_slurm import FakeSlurm
+
 from descentlab.config import build
 from descentlab.errors import ConfigError
 from descentlab.sweep.executors import slurm as module
@@ -20,46 +22,6 @@ from descentlab.sweep.executors.slurm_queue import HEADER, parse
 from descentlab.sweep.resources import Resources
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-class FakeSlurm:
-    """Commands that keep what they were told, and answer what a file says."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.answers: dict[str, str] = {}
-        self.tell("sbatch", "Submitted batch job 7")
-        self.tell("squeue", HEADER)
-        self.tell("scancel", "")
-        self.tell("srun", "")
-
-    def tell(self, command: str, answer: str, code: int = 0) -> None:
-        path = self.folder / command
-        (self.folder / f"{command}.answer").write_text(answer)
-        keep = f'echo "$@" >> {path}.told\n'
-        if command == "sbatch":
-            keep += f'cp "$1" {path}.script\n'
-        loud = f"cat {path}.answer >&2\n" if code else ""
-        path.write_text(f"#!/bin/sh\n{keep}cat {path}.answer\n{loud}exit {code}\n")
-        path.chmod(0o755)
-
-    def lists(self, *lines: str) -> None:
-        self.tell("squeue", "".join(f"{line}\n" for line in (HEADER, *lines)))
-
-    def told(self, command: str) -> list[str]:
-        path = self.folder / f"{command}.told"
-        return path.read_text().splitlines() if path.exists() else []
-
-    @property
-    def script(self) -> str:
-        return (self.folder / "sbatch.script").read_text()
-
-    @property
-    def name(self) -> str:
-        """Of the last submission."""
-        found = re.search(r"--job-name=(\S+)", self.script)
-        assert found is not None
-        return found[1]
 
 
 @pytest.fixture
@@ -158,8 +120,8 @@ def test_a_job_lives_whatever_slurm_says_short_of_its_end(slurm, tmp_path, answe
     waited(this)
     assert [job.exit_code() for job in jobs] == [None, None]
     assert len(slurm.told("sbatch")) == 1
-    hand_back(tmp_path, "0.0", 0)
-    hand_back(tmp_path, "1.0", 75)
+    hand_back(tmp_path, "1-0.0", 0)
+    hand_back(tmp_path, "1-1.0", 75)
     this.wait(0)
     assert [job.exit_code() for job in jobs] == [0, 75]
 
@@ -192,13 +154,26 @@ def test_a_job_that_is_gone_without_a_word_is_lost(slurm, tmp_path, line, said):
     assert living.exit_code() is None
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_array_that_was_partly_cancelled_in_the_queue_lives_on(slurm, tmp_path, order):
+    this = executor(tmp_path)
+    jobs = submitted(this, 3)
+    jobs[2].stop()
+    lines = [f"7_0|{slurm.name}|RUNNING", f"7_1|{slurm.name}|PENDING", f"7|{slurm.name}|CANCELLED"]
+    slurm.lists(*lines[::order])  # Slurm names those that it cancelled no more
+    waited(this)
+    assert [job.exit_code() for job in jobs] == [None, None, 75]
+    jobs[0].kill()
+    assert slurm.told("scancel") == ["--state=PENDING 7_2", "7_0"]
+
+
 def test_a_code_that_comes_late_counts_more_than_the_end_of_the_job(slurm, tmp_path):
     this = executor(tmp_path, pace=0.2)
     (job,) = submitted(this, 1)
     slurm.lists(f"7|{slurm.name}|COMPLETED")
     waited(this, 0.25)
     assert job.exit_code() is None
-    hand_back(tmp_path, "0.0", 0)
+    hand_back(tmp_path, "1-0.0", 0)
     waited(this, 0.5)
     assert job.exit_code() == 0
     assert job.lost() is None
@@ -222,6 +197,20 @@ def test_slurm_that_refuses_the_first_job_is_the_users_to_mend(slurm, tmp_path, 
     with pytest.raises(ConfigError, match=r"saying: invalid partition specified: gpuu$"):
         submitted(this, 1)
     assert capfd.readouterr().err == ""
+
+
+def test_a_cluster_without_gpus_is_told_from_other_refusals(slurm, tmp_path):
+    slurm.tell("sbatch", "sbatch: error: Invalid generic resource (gres) specification", code=1)
+    this = executor(tmp_path, resources=Resources(gpus=0.5))
+    said = r"\(gres\) specification; --gpus 0.5 asks for 1 GPUs of a node$"
+    with pytest.raises(ConfigError, match=said):
+        submitted(this, 2)
+
+
+def test_a_gpu_that_two_runs_share_is_one_job_of_both(slurm, tmp_path):
+    submitted(executor(tmp_path, resources=Resources(gpus=0.5)), 4)
+    for line in ("array=0-1%2", "gpus-per-node=1", "ntasks-per-node=2"):
+        assert f"#SBATCH --{line}\n" in slurm.script
 
 
 def test_slurm_that_refuses_a_later_job_is_asked_again(slurm, tmp_path, monkeypatch):
@@ -248,7 +237,7 @@ def test_stopping_takes_what_has_not_begun_out_of_the_queue(slurm, tmp_path):
         job.stop()
     assert unsent.exit_code() == 75
     (folder,) = (tmp_path / "store" / "jobs").iterdir()
-    assert module.Handover(folder).begin("1.0")
+    assert module.Handover(folder).begin("1-1.0")
     slurm.lists(f"7_0|{slurm.name}|CANCELLED", f"7_1|{slurm.name}|RUNNING")
     waited(this)
     assert slurm.told("scancel") == ["--state=PENDING 7_0", "--state=PENDING 7_1"]
@@ -259,8 +248,8 @@ def test_stopping_takes_what_has_not_begun_out_of_the_queue(slurm, tmp_path):
 def test_nothing_is_left_behind_of_tasks_that_have_ended(slurm, tmp_path):
     this = executor(tmp_path)
     submitted(this, 2)
-    hand_back(tmp_path, "0.0", 0)
-    hand_back(tmp_path, "1.0", 1)
+    hand_back(tmp_path, "1-0.0", 0)
+    hand_back(tmp_path, "1-1.0", 1)
     waited(this, 0.1)
     (folder,) = (tmp_path / "store" / "jobs").iterdir()
     kinds = ("tasks", "begun", "asked", "codes", "unfinished")

@@ -37,7 +37,7 @@ SAFE = MappingProxyType(
 
 
 def runs(store: Store) -> pd.DataFrame:
-    """One row per run, as ``load`` gives them; settings and what is reported as JSON, notes as lines."""
+    """One row per run, as ``load`` gives them; settings and reported are JSON, notes lines."""
     frame = load(store).drop(columns=["studies", "entries"])
     for name in ("settings", "reported"):
         frame[name] = frame[name].map(lambda each: json.dumps(each or {}, default=str))

@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 ok, 1 a bug, 2 usage or settings, 3 data, 4 storage, 5 corrupt, 6 busy, 7 sweep with
-    failed runs, 8 an optimizer or a resumption that failed checks, 75 a run stopped
+    failed runs, 8 an optimizer, a resumption or a comparison that failed checks, 75 a run stopped
     by a signal with its state saved, 130 and 143 stopped by INT and TERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from descentlab.cli.progress import Screen, SweepDisplay
-from descentlab.cli.where import Where
+from descentlab.cli.where import Given, Where
 from descentlab.config import build, override
 from descentlab.errors import ConfigError
 from descentlab.runs.identity import Run
@@ -23,7 +23,17 @@ PRELOAD = ("descentlab.train.work", "torch._dynamo")
 """Imported once for all runs; torch imports the second, for 2 s, with the first optimizer."""
 
 
-def executor_for(workers: int | None, resources: Resources = Resources()) -> Executor:  # noqa: B008 frozen
+def resources_of(given: Given) -> Resources:
+    """What a command's options give to each run.
+
+    Raises:
+        ConfigError: for options that are not allowed.
+    """
+    asked = {"cores": given.cores, "gpus": given.gpus, "memory": given.memory}
+    return build(Resources, asked, where="--cores, --gpus, --memory")
+
+
+def executor_here(workers: int | None, resources: Resources) -> Executor:
     """A pool of so many processes on this machine; 0 trains in this process, for debugging.
 
     None means as many as there is room for.
@@ -33,7 +43,7 @@ def executor_for(workers: int | None, resources: Resources = Resources()) -> Exe
     """
     refuse_negative("workers", workers or 0, "0 trains in this process, else 1 or more")
     if workers == 0:
-        return InlineExecutor()
+        return InlineExecutor(resources)
     return LocalExecutor(workers, preload=PRELOAD, resources=resources)
 
 
@@ -44,16 +54,15 @@ def executor_at(where: Where, store: Path) -> Executor:
         ConfigError: for options that are not allowed, or do not belong to it, or where what it
             needs is missing.
     """
-    asked = {"cores": where.cores, "gpus": where.gpus, "memory": where.memory}
-    resources = build(Resources, asked, where="--cores, --gpus, --memory")
+    resources = resources_of(where)
     for name, belongs in (("slurm", "slurm"), ("sbatch", "slurm"), ("ray_address", "ray")):
         if getattr(where, name) and where.executor != belongs:
             option = name.replace("_", "-")
             raise ConfigError(f"--{option}: belongs to --executor {belongs}, not {where.executor}")
     if where.executor == "inline" or where.workers == 0:
-        return _inline(where)
+        return _inline(where, resources)
     if where.executor == "local":
-        return executor_for(where.workers, resources)
+        return executor_here(where.workers, resources)
     if where.workers is not None and where.workers < 1:
         raise ConfigError(f"workers: got {where.workers}; {where.executor} needs 1 or more")
     if where.executor == "ray":
@@ -61,14 +70,14 @@ def executor_at(where: Where, store: Path) -> Executor:
     return _slurm(where, resources, store)
 
 
-def _inline(where: Where) -> Executor:
+def _inline(where: Where, resources: Resources) -> Executor:
     if where.executor in ("slurm", "ray"):
         raise ConfigError(
             f"workers: got 0, which trains in this process; {where.executor} does not"
         )
     if where.executor == "inline" and where.workers not in (None, 0, 1):
         raise ConfigError(f"workers: got {where.workers}; inline trains one run at a time")
-    return InlineExecutor()
+    return InlineExecutor(resources)
 
 
 def _slurm(where: Where, resources: Resources, store: Path) -> Executor:
@@ -146,6 +155,7 @@ def drive(
             steps_of=steps_of,
             retries=retries,
             agenda=agenda,
+            tell=screen.tell,
         ).drive()
 
 

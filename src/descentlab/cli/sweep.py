@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from descentlab.cli.where import Where
+from descentlab.sweep.racing.names import Name
 
 if TYPE_CHECKING:
     from descentlab.sweep.study_race import Found
 
-Racing = Literal["none", "racing", "successive-halving", "asha", "median", "random"]
+Racing = Literal["study", Name]
 
 
 def sweep(
@@ -22,7 +24,7 @@ def sweep(
     store: Path = Path("store"),
     retries: int = 2,
     register_only: bool = False,
-    racing: Racing = "none",
+    racing: Racing = "study",
     where: Annotated[Where, tyro.conf.OmitArgPrefixes] = Where(),  # noqa: B008 frozen
 ) -> None:
     """Train every run of a study into a store.
@@ -38,9 +40,10 @@ def sweep(
         store: the folder of runs.
         retries: how often a run is tried again that was killed, hung, or out of memory or disk.
         register_only: put the runs into the store and end; descent worker STORE trains them.
-        racing: stop runs that cannot win, by racing's rules or a peer's: numbers of the
-            optimizer are raced, for each method, seed and anything else by itself. The decisions
-            are put into the store's folder races.
+        racing: stop runs that cannot win, by racing's rules or a peer's, or as the study says:
+            numbers of the optimizer are raced, for each method and anything else by itself, on the
+            first seed; the best run with the other seeds, too. The decisions are put into the
+            store's folder races.
         where: where runs are computed.
     """
     from descentlab.cli.progress import Screen
@@ -60,15 +63,18 @@ def sweep(
     asked = study_runs(read, resolver(notice=screen.tell), where=str(study), threads=where.cores)
     for remark in asked.remarks():
         screen.tell(remark)
+    chosen = asked.study.racing if racing == "study" else racing
     name, runs, labels = asked.study.name, list(asked.runs.values()), asked.labels
     opened = Store(store, create=True)
     opened.register_study(name, asked.record)
     if register_only:
+        if chosen != "none":
+            screen.tell("descent worker trains every run to its end; descent sweep races them")
         for run in runs:
             opened.register(run)
         print(f"{len(runs)} runs of study {name} are registered in {store}")
         return
-    races = None if racing == "none" else StudyRace(asked.points, asked.of_points, racing)
+    races = None if chosen == "none" else StudyRace(asked.points, asked.of_points, chosen)
     drive(
         name,
         runs,
@@ -82,15 +88,20 @@ def sweep(
     print(listing(opened, runs, labels))
     if races is not None:
         path = opened.record_race(name, races.record())
-        print("\n" + "\n".join(_line(each, labels) for each in races.found()))
+        print("\n" + "\n".join(_line(each, races.labels[each.race]) for each in races.found()))
         print(f"decisions: {path}")
 
 
 def _line(found: Found, labels: Mapping[str, str]) -> str:
     """What a race found, in one line."""
     race = f"{found.race}: " if found.race else ""
-    if found.winner is None:
-        return f"{race}no run came to its end with a finite loss"
+    if found.winner is None or found.loss is None:
+        return f"{race}no setting came to its end with a finite loss"
+    seeds = len(found.settings[0].keys)
+    over = f" over {seeds} seeds" if seeds > 1 else ""
     others = [labels[each] for each in found.within_noise if each != found.winner]
     near = f"; within noise of it: {', '.join(others)}" if others else ""
-    return f"{race}best is {labels[found.winner]}, for {found.cost:.0%} of the grid's price{near}"
+    return (
+        f"{race}best is {labels[found.winner]}, perplexity {math.exp(found.loss):.2f}{over}, for "
+        f"{found.cost:.0%} of the grid's price{near}"
+    )

@@ -9,7 +9,19 @@ import tyro
 
 
 @dataclass(frozen=True, kw_only=True)
-class Where:
+class Given:
+    """What each run is given; see docs/executors.md."""
+
+    cores: int = 1
+    """Cores for each run; a sweep gives it as many threads, unless the study says otherwise."""
+    gpus: float = 0.0
+    """GPUs for each run; with 0.25, four runs share one."""
+    memory: float | None = None
+    """Gigabytes for each run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where(Given):
     """Where runs are computed, and what each is given; see docs/executors.md."""
 
     executor: Literal["local", "inline", "slurm", "ray"] = "local"
@@ -17,12 +29,6 @@ class Where:
     cluster whose nodes share the store's folder."""
     workers: int | None = None
     """Runs at once, by default as many as there is room for; 0 trains in this process."""
-    cores: int = 1
-    """Cores, and threads, for each run."""
-    gpus: float = 0.0
-    """GPUs for each run; with 0.25, four runs share one."""
-    memory: float | None = None
-    """Gigabytes for each run."""
     slurm: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="K=V")] = ()
     """A setting of Slurm jobs, as in --slurm partition=gpu --slurm time=60."""
     sbatch: Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="K=V")] = ()

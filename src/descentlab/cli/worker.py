@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+from descentlab.cli.where import Given
+
+if TYPE_CHECKING:
+    from descentlab.sweep.executors.base import Executor
 
 
 def worker(
@@ -15,8 +20,9 @@ def worker(
     study: str | None = None,
     runs: int | None = None,
     wait: bool = False,
-    workers: int = 1,
+    workers: int | Literal["fit"] | None = None,
     retries: int = 2,
+    given: Annotated[Given, tyro.conf.OmitArgPrefixes] = Given(),  # noqa: B008 frozen
 ) -> None:
     """Train registered runs of a store that have no result, one after another.
 
@@ -30,11 +36,13 @@ def worker(
         study: take only runs of this study.
         runs: take so many runs at most.
         wait: when no run is left to take, stay and look for new ones.
-        workers: runs at once; 0 trains in this process.
+        workers: runs at once, one if left out; fit: as many as there is room for; 0 trains in
+            this process.
         retries: how often a run is tried again that was killed, hung, or out of memory or disk.
+        given: what each run is given.
     """
     from descentlab.cli.progress import Screen, SweepDisplay
-    from descentlab.cli.running import TARGET, executor_for, refuse_negative, steps_of
+    from descentlab.cli.running import TARGET, refuse_negative, steps_of
     from descentlab.cli.runs import describe, outcome
     from descentlab.errors import ConfigError, Interrupted, Preempted
     from descentlab.runs.store import Store
@@ -43,11 +51,13 @@ def worker(
     refuse_negative("retries", retries, "0 tries each run once")
     if runs is not None and runs < 1:
         raise ConfigError(f"runs: got {runs}; take 1 or more, or leave it out to take all")
-    opened = Store(store)
-    with SweepDisplay(f"worker on {store}", Screen()) as display:
+    Store(store)  # refuses what is none
+    opened = Store(store, create=True)  # refuses what cannot be written
+    screen = Screen()
+    with SweepDisplay(f"worker on {store}", screen) as display:
         this = Worker(
             store=opened,
-            executor=executor_for(workers),
+            executor=_executor(workers, given),
             target=TARGET,
             observe=display.show,
             steps_of=steps_of,
@@ -57,6 +67,11 @@ def worker(
             wait=wait,
             retries=retries,
         )
+        if (threads := this.most_threads()) > given.cores:
+            screen.tell(
+                f"runs were registered with {threads} threads, and are given {given.cores} of "
+                f"this machine's cores; --cores {threads} makes room for them"
+            )
         try:
             this.work()
         except Interrupted as stopped:
@@ -69,3 +84,14 @@ def worker(
     for run_id in sorted(this.results):
         run = opened.folder(run_id).run()
         print(f"{run_id}  {describe(run)}  {outcome(opened.status(run_id))}")
+
+
+def _executor(workers: int | Literal["fit"] | None, given: Given) -> Executor:
+    from descentlab.cli.running import executor_here, resources_of
+    from descentlab.sweep.resources import room
+
+    resources = resources_of(given)
+    if workers is None:
+        room(resources)  # refuses what does not fit
+        return executor_here(1, resources)
+    return executor_here(None if workers == "fit" else workers, resources)

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from descentlab.analysis import comparison, figures
+from descentlab.analysis import comparison
 from descentlab.analysis.claims.finding import Finding, as_record
 from descentlab.analysis.claims.finding import markdown as verdicts
 from descentlab.analysis.comparison import Published
 from descentlab.analysis.curves import smoothed_mean, training_curve
+from descentlab.analysis.figures.learning_rates import perplexity_by_learning_rate
+from descentlab.analysis.figures.training import training_curves
 from descentlab.charts import save
 from descentlab.config import canonical_json
 from descentlab.paper.contest import TUNING_SEED, Standing
@@ -76,9 +78,9 @@ def write(report: Report, store: Store, out: Path, warn: Callable[[str], None]) 
         order = [names[method] for method in frame["method"] if method in names]
         trials = _renamed(_tuning_trials(standing), names)
         curves = _renamed(_winning_curves(standing, store, warn), names)
-        by_rate = figures.perplexity_by_learning_rate(trials, order)
+        by_rate = perplexity_by_learning_rate(trials, order)
         save(by_rate, out / "perplexity-by-learning-rate")
-        save(figures.training_curves(curves, order), out / "training-curves")
+        save(training_curves(curves, order), out / "training-curves")
     return text
 
 

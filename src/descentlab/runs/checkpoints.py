@@ -252,10 +252,10 @@ def discard_older(attempt: Attempt) -> None:
 
 
 def discard_all(run_folder: RunFolder, *, but: int = 0) -> None:
-    """Drop the checkpoints of a finished run, but for so many of its newest."""
+    """Drop the checkpoints of a finished run, but for so many as ``newest`` would find first."""
     attempts = [run_folder.attempt(n) for n in range(run_folder.generations(), 0, -1)]
     found = [path for each in attempts for path in stored(each)]
-    for path in sorted(found, key=lambda each: each.name, reverse=True)[but:]:
+    for path in found[but:]:
         remove(run_folder, path)
 
 

@@ -98,6 +98,7 @@ class Sweep:
         limit: submit no more than so many runs, and leave the others.
         leave_others: do not wait for runs that other processes work on.
         agenda: what of the runs to train; all of each, if left out.
+        tell: told in one line what people should know.
     """
 
     runs: Sequence[Run]
@@ -111,6 +112,7 @@ class Sweep:
     limit: int | None = None
     leave_others: bool = False
     agenda: Agenda | None = None
+    tell: Callable[[str], None] = lambda line: None
     results: dict[str, Result] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
@@ -122,7 +124,8 @@ class Sweep:
     """What was ever put in line."""
     _waiting: deque[str] = field(default_factory=deque, init=False)
     _jobs: dict[str, Own] = field(default_factory=dict, init=False)
-    _elsewhere: set[str] = field(default_factory=set, init=False)
+    _elsewhere: dict[str, Job | None] = field(default_factory=dict, init=False)
+    """Runs to wait for; with the job, if it may not have claimed its run yet."""
     _failed_tries: dict[str, int] = field(default_factory=dict, init=False)
     _seen: dict[str, int] = field(default_factory=dict, init=False)
     """The newest generation of a run whose failure was there before, or is counted."""
@@ -154,6 +157,7 @@ class Sweep:
         spent = self._agenda.spent()
         self._spent_before = spent.so_far if spent else 0.0
         try:
+            self._take_over()
             while self._left():
                 self._submit()
                 self._look_around()
@@ -182,6 +186,9 @@ class Sweep:
         for run_id, _ in new:
             if run_id not in self._jobs and run_id not in self._waiting:
                 self._waiting.append(run_id)
+        if new:
+            urgency = {run_id: place for place, run_id in enumerate(self._wanted)}
+            self._waiting = deque(sorted(self._waiting, key=lambda each: urgency.get(each, -1)))
 
     def _got_further(self, run_id: str) -> None:
         self._agenda.ended(run_id)
@@ -194,6 +201,37 @@ class Sweep:
             self._diverged += result.outcome == "diverged"
         return result is not None
 
+    def _take_over(self) -> None:
+        """Go on with what a killed driver left in a scheduler's queue, as far as it is wanted.
+
+        What it asked for otherwise is called off if it has not begun, and else waited for.
+        """
+        taken = called_off = 0
+        found = self.executor.take_over(self._is_ours, self.tell)
+        for task, job, begun, alike in sorted(found, key=lambda left: not left.begun):
+            run_id, name = _run_id(task), task.arguments[-1]
+            wanted = run_id in self._waiting  # else it is done, or a job before was for it, too
+            if wanted and task == self._task(run_id, name) and (begun or alike):
+                self._jobs[run_id] = Own(job, name, self._wanted[run_id])
+            elif wanted and begun:
+                self._elsewhere[run_id] = job
+            else:
+                if not begun:
+                    job.stop()
+                    called_off += 1
+                continue
+            self._waiting.remove(run_id)
+            taken += 1
+        if found:
+            rest = f", {called_off} called off, not begun and asked for otherwise"
+            self.tell(
+                f"jobs of a killed driver in the queue: {taken} taken over"
+                + (rest if called_off else "")
+            )
+
+    def _is_ours(self, task: Task) -> bool:
+        return task.target == self.target and _run_id(task) in self._by_id
+
     def _submit(self) -> None:
         """Start runs while there is room."""
         while self._waiting and len(self._jobs) < self.executor.capacity:
@@ -205,7 +243,7 @@ class Sweep:
                 self._collect(run_id)
                 self._got_further(run_id)
             elif status.state == "running":
-                self._elsewhere.add(run_id)
+                self._elsewhere[run_id] = None
                 # Whoever has it began like this driver: it looks for work in another place.
                 self._waiting.rotate(random.randrange(1 + len(self._waiting)))
             elif status.state == "failed" and status.generation > self._seen[run_id]:
@@ -220,24 +258,30 @@ class Sweep:
             # On record, so that the worker, who has not seen it, may claim the run.
             self.store.folder(run_id).attempt(status.generation).end("interrupted", silence)
         name = secrets.token_hex(8)
-        run_json = msgspec.json.encode(self._by_id[run_id]).decode()
         self.begun.add(run_id)
         if len(self.begun) == self.limit:
             self._waiting = deque(each for each in self._waiting if each in self.begun)
-            self._elsewhere &= self.begun
-        pause_at = self._wanted[run_id]
-        arguments = (str(self.store.root), run_json, str(pause_at or ""), name)
-        job = self.executor.submit(Task(self.target, arguments))
-        self._jobs[run_id] = Own(job, name, pause_at)
+            elsewhere = self._elsewhere.items()
+            self._elsewhere = {each: job for each, job in elsewhere if each in self.begun}
+        job = self.executor.submit(self._task(run_id, name))
+        self._jobs[run_id] = Own(job, name, self._wanted[run_id])
+
+    def _task(self, run_id: str, name: str) -> Task:
+        """What is wanted of a run now, for a job that is called so."""
+        run_json = msgspec.json.encode(self._by_id[run_id]).decode()
+        pause_at = str(self._wanted[run_id] or "")
+        return Task(self.target, (str(self.store.root), run_json, pause_at, name))
 
     def _look_around(self) -> None:
         """See what became of runs that others work on, and end own jobs that are silent."""
         began = time.monotonic()
         if began < self._next_look:
             return
-        for run_id in list(self._elsewhere):
-            if self.store.status(run_id).state != "running":
-                self._elsewhere.discard(run_id)
+        for run_id, job in list(self._elsewhere.items()):
+            state = self.store.status(run_id).state
+            at_work = state == "running" or (job is not None and job.exit_code() is None)
+            if state == "done" or not at_work:
+                del self._elsewhere[run_id]
                 if not self._collect(run_id):
                     self._waiting.appendleft(run_id)
                 self._got_further(run_id)
@@ -270,7 +314,7 @@ class Sweep:
                 self._got_further(run_id)
             elif code == BusyError.exit_code:
                 self.begun.discard(run_id)
-                self._elsewhere.add(run_id)
+                self._elsewhere[run_id] = None
             elif code == Preempted.exit_code:  # its state is saved
                 self._waiting.append(run_id)
             else:
@@ -329,6 +373,7 @@ class Sweep:
     def _progress(self) -> Progress:
         running = [self._running(run_id) for run_id in self._jobs]
         elapsed = time.monotonic() - self._began
+        spent = self._agenda.spent()
         return Progress(
             total=len(self._by_id),
             done=len(self.results) + len(self.failures),
@@ -336,16 +381,18 @@ class Sweep:
             diverged=self._diverged,
             failed=len(self.failures),
             elapsed=elapsed,
-            seconds_left=self._seconds_left(elapsed, running),
+            seconds_left=self._seconds_left(elapsed, running, spent),
             running=running,
             elsewhere=len(self._elsewhere),
             retried=sum(self._failed_tries.values()) - len(self.failures),
-            spent=self._agenda.spent(),
+            spent=spent,
         )
 
-    def _seconds_left(self, elapsed: float, running: list[RunningRun]) -> float | None:
+    def _seconds_left(
+        self, elapsed: float, running: list[RunningRun], spent: Spent | None
+    ) -> float | None:
         """Time per run so far, a running one counted by its share, times the runs left."""
-        if (spent := self._agenda.spent()) is not None:
+        if spent is not None:
             trained = spent.so_far - self._spent_before
             return elapsed / trained * spent.asked if trained > 0.1 else None
         done = len(self.results) + len(self.failures)
@@ -366,3 +413,8 @@ class Sweep:
             steps=steps,
             seconds_left=float(record["seconds"]) * (steps - step) if record else None,
         )
+
+
+def _run_id(task: Task) -> str:
+    """The run that a task of a driver trains."""
+    return msgspec.json.decode(task.arguments[1], type=Run).run_id

@@ -45,8 +45,9 @@ def by_exit_code(code: int) -> Failure:
     if number > 0:
         memory = ", probably for want of memory" if number == 9 else ""
         return Failure(f"its process was ended by signal {number}{memory}", passing=True)
-    passing = code == StorageError.exit_code
-    return Failure(f"its process ended with code {code} and no result", passing)
+    if code == StorageError.exit_code:
+        return Failure("the disk was full, read-only or denied, even for its record", passing=True)
+    return Failure(f"its process ended with code {code} and no result", passing=False)
 
 
 def summary(failures: Mapping[str, str], total: int) -> str:

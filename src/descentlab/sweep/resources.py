@@ -18,6 +18,7 @@ from descentlab.processes import usable_cores
 Gpus = tuple[str, ...]
 """What CUDA calls them, as in CUDA_VISIBLE_DEVICES; empty where a run was given none."""
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -80,7 +81,7 @@ def room(resources: Resources, workers: int | None = None) -> list[Gpus]:
     if not groups:
         raise ConfigError(
             f"gpus: a run asks for {resources.gpus:g}, and this machine shows {len(names)}; ask "
-            "for fewer, or name them in CUDA_VISIBLE_DEVICES"
+            f"for fewer, or name them in {VISIBLE}"
         )
     count = min(count, len(groups) * resources.runs_per_gpu)
     return [groups[number % len(groups)] for number in range(count)]
@@ -88,7 +89,7 @@ def room(resources: Resources, workers: int | None = None) -> list[Gpus]:
 
 def gpus_here() -> Gpus:
     """The GPUs that this process may use, without asking torch for them."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    named = os.environ.get(VISIBLE)
     if named is not None:
         names = [name.strip() for name in named.split(",")]
         ends = [place for place, name in enumerate(names) if name in ("", "-1")]

@@ -80,6 +80,15 @@ class Worker:
             raise FailedRuns(f"{summary(self.failures, tried)}; start again to try them again")
         return self.results
 
+    def most_threads(self) -> int:
+        """The most threads that a run to take was registered with; 0 if none says.
+
+        A worker leaves them as they are, since their number can change the last bits, and the
+        next one would have to go on with the same.
+        """
+        execution = [run.settings.get("execution", {}) for run in self._open_runs()]
+        return max((int(each.get("threads", 0)) for each in execution), default=0)
+
     def _room(self) -> int | None:
         return None if self.limit is None else self.limit - len(self.results) - len(self.failures)
 

@@ -194,8 +194,7 @@ def _chosen_step(folder: RunFolder, spec: RunSpec, step: int | None) -> int:
 def _newest_before(folder: RunFolder, step: int) -> Checkpoint | None:
     """The newest valid checkpoint from which the step lies ahead; damaged ones are left alone."""
     attempts = [folder.attempt(n) for n in range(folder.generations(), 0, -1)]
-    found = [(path.name, each, path) for each in attempts for path in checkpoints.stored(each)]
-    for _, attempt, path in sorted(found, key=lambda each: each[0], reverse=True):
+    for attempt, path in [(each, path) for each in attempts for path in checkpoints.stored(each)]:
         try:
             manifest = checkpoints.verified(path, attempt)
         except Damage:

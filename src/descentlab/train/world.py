@@ -124,11 +124,15 @@ class World:
         return [parts[n % self.size][n // self.size] for n in range(count)]
 
     def average(self, gradients: Sequence[Tensor]) -> None:
-        """Replace gradients by their means over processes, in place, a bucket at a time."""
+        """Replace gradients by their means over processes, in place, a bucket at a time.
+
+        They are added in float32 at least, as those of micro-batches are.
+        """
         if self.size == 1:
             return
         for bucket in _buckets(gradients):
             flat = torch.cat([each.flatten() for each in bucket])
+            flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
             dist.all_reduce(flat)
             flat /= self.size
             for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):

@@ -54,7 +54,7 @@ def test_table_1_has_the_signum_file_of_another_name(audit_of_released):
 def test_sgd_of_4800_steps_in_a_table_of_6200(found):
     (finding,) = found("unequal-tokens", TABLE1)
     assert finding.severity == "error"
-    assert finding.what.startswith("sgd and sgd+Gclip ran 2.52B tokens (4,800 steps), where ")
+    assert finding.what.startswith("sgd+Gclip and sgd ran 2.52B tokens (4,800 steps), where ")
     assert finding.what.endswith(" ran 3.25B tokens (6,200 steps)")
     assert len(finding.runs) == 20 + 84
     assert "training.steps = 6200" in finding.study
@@ -77,7 +77,7 @@ def test_sentinels_and_the_row_that_was_typed(found):
         untrained.what)  # fmt: skip
     assert "2.32e+39 in 1 and 5.09e+131 in 1" in absurd.what
     assert "of 1 run is a round number without a curve, typed by hand" in typed.what
-    assert "500 in 1" in typed.what
+    assert typed.what.endswith(": 500; all count as diverged here")
     assert typed.runs == ("Signum_160M_SP_SL2048_2Btok_BS256#64",)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as json_format
+import re
+from pathlib import Path
 
 import pytest
 from oracles.runs import fair, grid, released, table
@@ -13,6 +15,13 @@ from descentlab.analysis.audit.report import FORMATS, json, markdown, summary, t
 from descentlab.analysis.audit.selection import of_study
 from descentlab.errors import ConfigError
 from descentlab.runs.studies import Entry
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "audit.md"
+
+
+def test_the_document_lists_every_check():
+    table = DOCUMENT.read_text().partition("## The checks")[2]
+    assert re.findall(r"^\| ([a-z-]+-[a-z-]+) \|", table, re.MULTILINE) == list(CHECKS)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ class Table:
 
     name: str
     searches: list[Search]
-    """One for each method and budget."""
+    """One for each method and budget, the best first."""
 
     @cached_property
     def frame(self) -> pd.DataFrame:
@@ -235,7 +235,11 @@ def _table(name: str, runs: pd.DataFrame) -> Table:
         for own in budgets:
             where = f"{name}, {billions(own['tokens'].iloc[0])}" if len(budgets) > 1 else name
             searches.append(Search(str(method), where, own))
-    return Table(name, searches)
+    return Table(name, sorted(searches, key=_lowest_first))
+
+
+def _lowest_first(search: Search) -> float:
+    return math.inf if search.best is None else search.loss(search.best)
 
 
 def _methods(runs: pd.DataFrame) -> pd.Series:

@@ -8,7 +8,9 @@ run is repeated is the driver's decision alone. All tasks of an executor get the
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ class Job(ABC):
         return None
 
 
+class LeftJob(NamedTuple):
+    """A job that an executor in another process has submitted; that process is gone."""
+
+    task: Task
+    job: Job
+    begun: bool
+    """Whether the task was taken up; if not, to stop it costs no more than its place in line."""
+    alike: bool
+    """Whether it was submitted with the resources and options that new ones are."""
+
+
 class Executor(ABC):
     """Runs up to ``capacity`` tasks at once."""
 
@@ -65,3 +78,14 @@ class Executor(ABC):
     @abstractmethod
     def wait(self, seconds: float) -> None:
         """Return when a running job has ended, or after so many seconds."""
+
+    def take_over(self, ours: Callable[[Task], bool], tell: Callable[[str], None]) -> list[LeftJob]:
+        """Make jobs that a killed process has left with the scheduler this executor's own.
+
+        None where jobs end with the process that submitted them.
+
+        Args:
+            ours: whether a task is one that the caller wants done.
+            tell: told in one line what is waited for, if anything is.
+        """
+        return []

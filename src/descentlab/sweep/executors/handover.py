@@ -1,5 +1,7 @@
 """Tasks handed to a scheduler's jobs, and exit codes handed back, as files that all hosts share.
 
+    asked.json                     what the scheduler was asked for, for each job
+    drivers/                       whose they are (``driver_claim``)
     tasks/<bundle>.json            what a job has to call
     begun/<bundle>.<place>         made as a task begins, so that none begins twice
     asked/<bundle>.<place>.<wish>  the driver's wish: stop or kill
@@ -14,16 +16,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from descentlab.errors import Preempted
+from descentlab.config import canonical_json
+from descentlab.errors import CorruptError, Preempted
 from descentlab.storage import make_folder, publish, storage_errors
 from descentlab.sweep.executors.base import Task
+from descentlab.sweep.executors.driver_claim import DriverClaim
 from descentlab.sweep.executors.inline import call
 
 Wish = Literal["stop", "kill"]
@@ -44,6 +48,7 @@ class Handover:
         self.folder = folder.absolute()
         self.logs = self.folder / "logs"
         self._aside = self.folder / "unfinished"
+        self.driver = DriverClaim(self.folder / "drivers", self._aside)
 
     def create(self) -> None:
         """Make the folders that are not there.
@@ -52,17 +57,42 @@ class Handover:
             StorageError: if the disk refuses.
         """
         with storage_errors(self.folder):
-            for name in ("tasks", "begun", "asked", "codes", "logs", "unfinished"):
+            for name in ("tasks", "begun", "asked", "codes", "logs", "unfinished", "drivers"):
                 make_folder(self.folder / name)
 
-    def give(self, bundle: int, tasks: Sequence[Task]) -> None:
+    def begin_to_drive(self, asked: Mapping[str, Any]) -> None:
+        """Make the folders, as this process's, and note what the scheduler is asked for."""
+        self.create()
+        self.driver.take()
+        publish(self._asked, canonical_json(asked), aside=self._aside)
+
+    def alike(self, asked: Mapping[str, Any]) -> bool:
+        """Whether the scheduler was asked for the same."""
+        return self._asked.exists() and self._asked.read_bytes() == canonical_json(asked)
+
+    def bundles(self) -> list[str]:
+        """The names of the jobs that are not cleared away."""
+        return sorted(path.stem for path in (self.folder / "tasks").glob("*.json"))
+
+    def give(self, bundle: str, tasks: Sequence[Task]) -> None:
         """Put tasks down for a job; its places count from 0."""
         publish(self._tasks(bundle), msgspec.json.encode(tasks), aside=self._aside)
 
-    def tasks(self, bundle: int) -> list[Task]:
-        """What a job has to do; nothing if all of it was done and cleared away."""
+    def tasks(self, bundle: str) -> list[Task]:
+        """What a job has to do; nothing if all of it was done and cleared away.
+
+        Raises:
+            CorruptError: if the file is damaged.
+        """
         path = self._tasks(bundle)
-        return msgspec.json.decode(path.read_bytes(), type=list[Task]) if path.exists() else []
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=list[Task])
+        except FileNotFoundError:
+            return []
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise CorruptError(
+                f"{path}: damaged ({error}); delete it, and what it asked for is submitted again"
+            ) from None
 
     def begin(self, key: str) -> bool:
         """Note that a task, named ``<bundle>.<place>``, begins; False if it has begun before."""
@@ -94,23 +124,27 @@ class Handover:
         there = [name for name in os.listdir(folder) if name in keys]
         return {name: int((folder / name).read_text()) for name in there}
 
-    def clear(self, bundle: int, places: int) -> None:
+    def clear(self, bundle: str, places: int) -> None:
         """Forget a job that has ended: what it had to do first, so that it cannot begin again."""
         self._tasks(bundle).unlink(missing_ok=True)
         for place in range(places):
             for name in ("asked/{}.stop", "asked/{}.kill", "begun/{}", "codes/{}"):
                 (self.folder / name.format(f"{bundle}.{place}")).unlink(missing_ok=True)
 
-    def _tasks(self, bundle: int) -> Path:
+    @property
+    def _asked(self) -> Path:
+        return self.folder / "asked.json"
+
+    def _tasks(self, bundle: str) -> Path:
         return self.folder / "tasks" / f"{bundle}.json"
 
 
-def work_through(folder: Path, bundle: int, *, process: int = 0, processes: int = 1) -> None:
+def work_through(folder: Path, bundle: str, *, process: int = 0, processes: int = 1) -> None:
     """Call a bundle's tasks one after another, in a job and in its main thread.
 
     Args:
         folder: of the handover.
-        bundle: the job's number there.
+        bundle: the job's name there.
         process: which of the job's processes this is; each takes every so-manieth task.
         processes: how many there are.
     """

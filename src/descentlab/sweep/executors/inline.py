@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from descentlab.errors import DescentError, Interrupted, Preempted
 from descentlab.sweep.executors.base import Executor, Job, Task
+from descentlab.sweep.resources import VISIBLE, Gpus, Resources, room
 
 
 class FinishedJob(Job):
@@ -28,12 +32,23 @@ class FinishedJob(Job):
 
 
 class InlineExecutor(Executor):
-    """For debugging and tests: a breakpoint in the task works, and a signal stops all."""
+    """For debugging and tests: a breakpoint in the task works, and a signal stops all.
+
+    Args:
+        resources: what each task is given.
+
+    Raises:
+        ConfigError: if there is no room for one.
+    """
 
     capacity = 1
 
+    def __init__(self, resources: Resources = Resources()) -> None:  # noqa: B008 frozen
+        self._gpus = room(resources)[0]
+
     def submit(self, task: Task) -> Job:
-        code = call(task)
+        with seeing_only(self._gpus):
+            code = call(task)
         if code in (128 + signal.SIGINT, Preempted.exit_code):
             number = signal.SIGINT if code == 128 + signal.SIGINT else signal.SIGTERM
             raise Interrupted("stopped; the same command goes on from here", number)
@@ -41,6 +56,23 @@ class InlineExecutor(Executor):
 
     def wait(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+@contextmanager
+def seeing_only(gpus: Gpus) -> Iterator[None]:
+    """Show this process no other GPUs until the end of the block; none are hidden by ``()``.
+
+    CUDA looks but once, when it is first used.
+    """
+    before = os.environ.get(VISIBLE)
+    if gpus:
+        os.environ[VISIBLE] = ",".join(gpus)
+    try:
+        yield
+    finally:
+        if gpus:
+            del os.environ[VISIBLE]
+            os.environ |= {} if before is None else {VISIBLE: before}
 
 
 def call(task: Task) -> int:

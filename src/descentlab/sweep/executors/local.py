@@ -21,7 +21,7 @@ from multiprocessing.context import ForkServerContext
 from descentlab.processes import leave_with_parent, signals_wait
 from descentlab.sweep.executors.base import Executor, Job, Task
 from descentlab.sweep.executors.inline import call
-from descentlab.sweep.resources import Gpus, Resources, room
+from descentlab.sweep.resources import VISIBLE, Gpus, Resources, room
 
 
 class Worker:
@@ -137,7 +137,7 @@ class LocalExecutor(Executor):
 def _work(connection: Connection, gpus: Gpus) -> None:
     leave_with_parent()
     if gpus:
-        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        os.environ[VISIBLE] = ",".join(gpus)
     while True:
         try:
             task = connection.recv()

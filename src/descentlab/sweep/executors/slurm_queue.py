@@ -28,8 +28,9 @@ class Queued(NamedTuple):
         return self.state in ENDED
 
 
-Listing = dict[tuple[str, int], Queued]
-"""By the name of a submission and the index in its array; 0 where there is no array."""
+Listing = dict[tuple[str, int | None], Queued]
+"""By the name of a submission and the index in its array. None where there is no array, and for
+the elements of one that are not named, since they were cancelled before they began."""
 
 
 def listing() -> Listing | None:
@@ -54,6 +55,8 @@ def parse(text: str) -> Listing | None:
     {('descent-a', 1): Queued(job_id='7_1', state='RUNNING')}
     >>> parse("JOBID|NAME|STATE\n"), parse(""), parse("JOBID|NAME|STATE\n7|desc")
     ({}, None, None)
+    >>> list(parse("JOBID|NAME|STATE\n7_0|descent-a|RUNNING\n7|descent-a|CANCELLED\n"))
+    [('descent-a', 0), ('descent-a', None)]
     """
     header, *lines = text.split("\n")
     if header != HEADER or not lines or lines.pop():  # a whole text ends with the end of a line
@@ -69,7 +72,7 @@ def parse(text: str) -> Listing | None:
             continue
         if index and not index.isdecimal():
             return None
-        found[name, int(index or 0)] = Queued(job_id, state)
+        found[name, int(index) if index else None] = Queued(job_id, state)
     return found
 
 
