@@ -5,7 +5,7 @@
 Each round runs ``descent reproduce table1 --no-racing`` and ``descent reproduce table1``, each
 from nothing in a store of its own and one right after the other; which comes first alternates.
 Before that, a run of the smallest scale puts what both need into the user's cache: tokens and
-compiled kernels. Some 10 minutes a round on two idle cores; nothing else should run.
+compiled kernels. A round takes a quarter of an hour or so on two idle cores; let nothing else run.
 """
 
 from __future__ import annotations
