@@ -34,6 +34,7 @@ class Killed(InlineExecutor):
     """Takes so many tasks, and dies."""
 
     def __init__(self, tasks):
+        super().__init__()
         self._left = tasks
 
     def submit(self, task):
