@@ -1,7 +1,7 @@
 """Racing and its peers over stored sweeps at equal cost, for docs/racing.md.
 
     descent import secretsauce CLONE STORE        # or a store of your own
-    python benchmarks/racing.py STORE [--seeds 20] [--tpe-seeds 5] [--cells 90]
+    python benchmarks/racing.py STORE [--seeds 20] [--tpe-seeds 20] [--cells 90] [--peers NAME …]
 
 Every peer gets, on each sweep, the budget that racing spent there on average. Peers have
 several variants; the one is shown that has the lowest mean regret over these very sweeps,
@@ -153,7 +153,8 @@ def main() -> None:
     parser.add_argument("store", type=Path)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--cells", type=int, default=90)
-    parser.add_argument("--tpe-seeds", type=int, default=5, help="it takes seconds a replay")
+    parser.add_argument("--tpe-seeds", type=int, default=20, help="it takes seconds a replay")
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=[*PEERS])
     options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     store = Store(options.store)
@@ -163,7 +164,8 @@ def main() -> None:
     began = time.perf_counter()
     raced = [score(each, racing_by(Rules()), seeds) for each in sweeps]
     lines = [row(Racing.name, raced)]
-    for name, (kind, variants) in PEERS.items():
+    for name in options.peers:
+        kind, variants = PEERS[name]
         found = []
         mine_seeds = seeds[: options.tpe_seeds] if kind is TPEHyperband else seeds
         for variant in variants:

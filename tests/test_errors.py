@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from descentlab import errors
-from descentlab.errors import DescentError, Interrupted, nearest
+from descentlab.errors import DescentError, Interrupted, Preempted, SettingError, nearest
 
 EXIT_CODES = {
     "ConfigError": 2,
@@ -30,6 +32,24 @@ def test_no_kind_of_error_is_missing_from_the_table():
 @pytest.mark.parametrize(("signal_number", "code"), [(2, 130), (15, 143)])
 def test_an_interruption_exits_as_shells_count_signals(signal_number, code):
     assert Interrupted("stopped", signal_number).exit_code == code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(getattr(errors, name)("why") for name in EXIT_CODES),
+        SettingError("a.toml", "optimizer.lr", "got -1"),
+        Interrupted("stopped", 2),
+        Preempted("saved", 15),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_another_process_gets_the_whole_error(error):
+    """As those that torchrun started do, of what the first one raised."""
+    again = pickle.loads(pickle.dumps(error))
+    assert type(again) is type(error)
+    assert (str(again), vars(again)) == (str(error), vars(error))
+    assert again.exit_code == error.exit_code
 
 
 def test_a_configuration_error_is_a_value_error():

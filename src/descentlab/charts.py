@@ -5,16 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 
 import altair as alt
+import vl_convert
 
-AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart
+AnyChart = alt.Chart | alt.LayerChart | alt.FacetChart | alt.HConcatChart | alt.VConcatChart
 
 PALETTE = ("#1b6ca8", "#d1495b", "#2e933c", "#8f5db7", "#e08e2b", "#5c6670", "#b08968")
 """Distinct in print and for most colour-blind readers; order follows the ranking."""
+
+GREY = PALETTE[5]
+"""For lines of reference."""
 
 
 def save(chart: AnyChart, path: Path) -> None:
     """Write ``path`` with the suffixes .svg and .png (twice the size, white ground)."""
     finished = chart.configure(background="white").configure_axis(gridOpacity=0.5)
     finished = finished.configure_view(strokeOpacity=0.2).configure_title(anchor="start")
-    finished.save(str(path.with_suffix(".svg")))
-    finished.save(str(path.with_suffix(".png")), ppi=150)
+    svg = path.with_suffix(".svg")
+    finished.save(str(svg))
+    # From the SVG, since to lay out the chart again takes ten times as long.
+    png = vl_convert.svg_to_png(svg.read_text(encoding="utf-8"), ppi=150)
+    path.with_suffix(".png").write_bytes(png)

@@ -33,8 +33,12 @@ class SettingError(ConfigError):
 
     def __init__(self, where: str, key: str, problem: str) -> None:
         super().__init__(": ".join(filter(None, (where, key, problem))))
+        self.where = where
         self.key = key
         self.problem = problem
+
+    def __reduce__(self) -> tuple[object, ...]:  # else a pickle has the message alone
+        return type(self), (self.where, self.key, self.problem)
 
 
 class DataError(DescentError):
@@ -68,7 +72,7 @@ class FailedRuns(DescentError):
 
 
 class NonConforming(DescentError):
-    """An optimizer that failed checks, or a run that did not resume to the same bits."""
+    """An optimizer, a resumption or a comparison that failed checks."""
 
     exit_code = 8
 
@@ -85,6 +89,9 @@ class Interrupted(DescentError):
         super().__init__(message)
         self.signal_number = signal_number
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[object, ...]:  # else a pickle has the message alone
+        return type(self), (str(self), self.signal_number)
 
 
 class Preempted(Interrupted):

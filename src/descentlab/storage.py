@@ -8,11 +8,14 @@ import os
 import platform
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from descentlab.errors import BusyError, StorageError
+
+OLD = 86_400
+"""Seconds after which an unfinished file was surely left by a killed process."""
 
 
 @contextmanager
@@ -85,6 +88,19 @@ def unfinished_name(name: str, *, aside: Path) -> Path:
     The process's number is not enough: in a container the next process may have it too.
     """
     return aside / f"{name}.{os.uname().nodename}.{os.getpid()}.{secrets.token_hex(4)}"
+
+
+def drop_old(leftovers: Iterable[Path], now: float) -> None:
+    """Drop unfinished files and folders that are older than ``OLD``; what refuses to go stays.
+
+    Args:
+        leftovers: as ``unfinished_name`` names them.
+        now: in seconds, by the clock that dates them, which may be a server's.
+    """
+    for each in leftovers:
+        with suppress(OSError):  # another process has finished with it, or it is another user's
+            if now - each.stat().st_mtime > OLD:
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
 
 
 def make_folder(path: Path) -> None:

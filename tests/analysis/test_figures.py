@@ -6,8 +6,8 @@ import xml.etree.ElementTree as ElementTree
 import pandas as pd
 import pytest
 
-from descentlab.analysis import figures
 from descentlab.analysis.curves import smoothed_mean, training_curve
+from descentlab.analysis.figures.learning_rates import perplexity_by_learning_rate
 from descentlab.charts import save
 from descentlab.runs.identity import make_run
 from descentlab.runs.store import Store
@@ -25,15 +25,19 @@ TRIALS = pd.DataFrame(
 
 
 def test_each_trial_is_drawn_once_and_diverged_ones_as_triangles():
-    chart = figures.perplexity_by_learning_rate(TRIALS, ["adam", "sgd"]).to_dict()
-    points, off, lines = (chart["datasets"][layer["data"]["name"]] for layer in chart["layer"])
+    chart = perplexity_by_learning_rate(TRIALS, ["adam", "sgd"]).to_dict()
+    points, off, lines, _ = (chart["datasets"][layer["data"]["name"]] for layer in chart["layer"])
     assert (len(points), len(off)) == (4, 1)
     assert off[0]["lr"] == 2.0
-    assert sorted(each["perplexity"] for each in lines) == [20.0, 25.0, 40.0]
+    assert chart["layer"][2]["encoding"]["y"]["field"] == "drawn"
+    top = chart["layer"][0]["encoding"]["y"]["scale"]["domain"][1]
+    drawn = {(each["method"], each["lr"]): each["drawn"] for each in lines}
+    assert drawn.pop(("sgd", 2.0)) > top  # the line leaves the figure, and does not pass it over
+    assert drawn == {("adam", 0.01): 20.0, ("adam", 0.02): 25.0, ("sgd", 1.0): 40.0}
 
 
 def test_svg_and_png_are_written_with_the_methods_named(tmp_path):
-    chart = figures.perplexity_by_learning_rate(TRIALS, ["adam", "sgd"])
+    chart = perplexity_by_learning_rate(TRIALS, ["adam", "sgd"])
     save(chart, tmp_path / "figure")
     root = ElementTree.parse(tmp_path / "figure.svg").getroot()
     words = {element.text for element in root.iter() if element.text}
@@ -43,7 +47,7 @@ def test_svg_and_png_are_written_with_the_methods_named(tmp_path):
 
 def test_a_figure_of_nothing_but_divergence_can_be_drawn(tmp_path):
     frame = TRIALS.assign(perplexity=math.inf)
-    save(figures.perplexity_by_learning_rate(frame, ["adam", "sgd"]), tmp_path / "figure")
+    save(perplexity_by_learning_rate(frame, ["adam", "sgd"]), tmp_path / "figure")
     assert (tmp_path / "figure.svg").exists()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from descentlab.analysis import probe_figures
+from descentlab.analysis.figures import probes as probe_figures
 from descentlab.analysis.probes import exact_ratio, probe_tables
 from descentlab.errors import ConfigError, CorruptError
 from descentlab.runs.identity import Run, make_run

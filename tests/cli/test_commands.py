@@ -136,6 +136,23 @@ def test_bad_settings_end_in_one_sentence(spec, arguments, code, message, capsys
     assert error.rstrip().splitlines()[-1].startswith("error: ")
 
 
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [
+        ("2", "'2' without RANK, MASTER_ADDR, MASTER_PORT; unset it"),
+        ("many", "'many' without RANK"),
+        ("0", "'0' without RANK"),
+    ],
+)
+def test_a_part_of_what_torchrun_sets_is_refused(size, said, spec, capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", size)
+    for name in ("RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["train", str(spec)]) == 2
+    assert f"error: WORLD_SIZE: the environment has {said}" in capsys.readouterr().err
+    assert not Path("store").exists()
+
+
 def test_missing_files_and_stores_are_named(capsys):
     assert main(["train", "none.toml"]) == 2
     assert "none.toml" in capsys.readouterr().err

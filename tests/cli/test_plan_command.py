@@ -138,6 +138,17 @@ def test_a_plan_knows_what_is_there_and_what_that_took(capsys, monkeypatch):
     assert sum(line.endswith("pending") for line in listed) == 10
 
 
+def test_a_plan_takes_no_pace_from_runs_that_were_computed_otherwise(capsys):
+    make_small()
+    assert main(["sweep", "study.toml", "--workers", "0"]) == 0
+    rewrite("seeds = 1", "seeds = 2")
+    rewrite("[run.training]", "[run.execution]\nmicro_batch = 1\n\n[run.training]")
+    assert main(["plan", "study.toml", "--no-measure"]) == 0
+    shown = capsys.readouterr().out
+    assert table(shown)["adam"][3] == "3"  # done: how a run is computed is no part of it
+    assert "time:     unknown for 5 runs: not timed" in shown
+
+
 def test_a_plan_tells_states_apart_and_an_optimum_on_an_edge(capsys):
     read = read_study("study.toml")
     asked = study_runs(read, resolver(), where="study.toml")

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -91,6 +92,24 @@ def test_a_second_process_is_refused(tmp_path, corpus):
         assert error.value.exit_code == 6
         other.kill()
     made(out, corpus)
+
+
+def test_a_folder_that_another_process_is_about_to_fill_is_left_to_it(
+    tmp_path, corpus, monkeypatch
+):
+    """It was not there when this process looked, and locked when it came to that."""
+    out = tmp_path / "out"
+    make_folder = sharding.make_folder
+    with ExitStack() as other:
+
+        def made(folder: Path) -> None:
+            make_folder(folder)
+            other.enter_context(alone_in(folder))
+
+        monkeypatch.setattr(sharding, "make_folder", made)
+        with pytest.raises(BusyError):
+            prepare_shards(spec_of(corpus), out, workers=0)
+        assert (out / "lock").exists()
 
 
 def test_the_lock_is_held_to_the_end(tmp_path, corpus):

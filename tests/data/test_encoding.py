@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -192,3 +193,19 @@ def test_a_forecast_stops_when_its_time_is_over(tmp_path):
 def test_no_forecast_is_made_of_nothing(tmp_path):
     with pytest.raises(DataError, match="no text in it"):
         forecast(spec_of(write_jsonl(tmp_path / "corpus.jsonl", [])), workers=0)
+
+
+def test_a_process_that_encodes_lets_signals_in_when_it_can_stand_them(monkeypatch):
+    """What came while it started is delivered then, and TERM would end it before its parent."""
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "")
+    monkeypatch.setattr(encoding, "_ENCODER", None)
+    handlers = []
+    monkeypatch.setattr(
+        encoding, "leave_with_parent", lambda: handlers.append(signal.getsignal(signal.SIGTERM))
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        encoding._begin(Encoder(ByteTokenizer(), 0, 0.1))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert handlers == [signal.SIG_IGN]

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -216,6 +217,15 @@ def test_equal_tokens_are_kept_once_and_nothing_unfinished_is_left(corpus, cache
     assert len(os.listdir(cache / "keys")) == 2
 
 
+def test_what_a_killed_process_left_a_day_ago_is_dropped(corpus, cache):
+    for name, age in ((".making-old", 90_000), (".making-young", 80_000)):
+        (cache / "tokens" / name).mkdir(parents=True)
+        written = time.time() - age
+        os.utime(cache / "tokens" / name, (written, written))
+    data = prepare(spec_of(corpus))
+    assert set(os.listdir(cache / "tokens")) == {".making-young", data.sha256[:24]}
+
+
 def test_processes_that_prepare_at_once_agree(corpus, cache):
     code = (
         "import sys; from descentlab.data.prepare import prepare; "
@@ -233,3 +243,19 @@ def test_processes_that_prepare_at_once_agree(corpus, cache):
         prepare(spec_of(corpus)).sha256
     }
     assert len(os.listdir(cache / "tokens")) == 1
+
+
+def test_what_another_process_has_made_meanwhile_is_left_to_it(corpus, cache, monkeypatch):
+    """Also if it was not there yet when this one looked."""
+
+    def look(sha256: str) -> PreparedData:
+        monkeypatch.setattr(prepare_module, "reopen", reopen)
+        try:
+            return reopen(sha256)
+        finally:  # now the other process comes, and is done before this one goes on
+            other = prepare(spec_of(corpus, text_field="unused in text files"))
+            other.train.path.with_name("of the other").touch()
+
+    monkeypatch.setattr(prepare_module, "reopen", look)
+    data = prepare(spec_of(corpus))
+    assert [path.parent for path in cache.glob("tokens/*/of the other")] == [data.train.path.parent]

@@ -295,6 +295,22 @@ def total(folder: Path) -> int:
     return len(train.tokens) + len(validation.tokens)
 
 
+def test_what_is_written_while_tokens_are_read_is_read_once_more(dataset, monkeypatch):
+    whole_sha256 = verification.whole_sha256
+
+    def and_then_written(files: Any) -> str:
+        found = whole_sha256(files)
+        path = dataset / "shard-00000" / "train.tokens"
+        path.write_bytes(path.read_bytes()[:-1] + b"\0")
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verification, "whole_sha256", and_then_written)
+        opened(dataset)
+    with pytest.raises(DataError, match="its tokens have changed since it was written"):
+        opened(dataset)
+
+
 def test_a_dataset_is_not_checked_again_right_after_it_was_made(tmp_path, monkeypatch):
     corpus = write_jsonl(tmp_path / "corpus.jsonl", DOCUMENTS)
     spec = PreparationSpec(source=str(corpus), tokenizer="byte", held_out=0.2)

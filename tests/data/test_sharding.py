@@ -168,6 +168,7 @@ def test_a_finished_preparation_is_not_made_again(tmp_path, corpus, monkeypatch)
     told: list[str] = []
     made(tmp_path / "out", corpus, told=told, workers=0)
     assert files_of(tmp_path / "out") == before
+    assert not (tmp_path / "out" / "unfinished").exists()
     assert told == []
 
 

@@ -7,7 +7,6 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -41,13 +40,20 @@ def removes_the_only_checkpoint_before_the_next() -> None:
 
 
 def removes_what_it_goes_on_from() -> None:
-    copy = shutil.copytree
+    adopt, publish = checkpoints.adopt, checkpoints._publish
 
-    def copytree(old: Any, new: Any) -> None:
-        copy(old, new)
-        shutil.rmtree(old)
+    def adopting(found: Any, attempt: Any) -> Any:
+        def publishing(*arguments: Any) -> None:
+            shutil.rmtree(found.path)
+            publish(*arguments)
 
-    checkpoints.shutil = SimpleNamespace(copytree=copytree, rmtree=shutil.rmtree)
+        checkpoints._publish = publishing
+        try:
+            return adopt(found, attempt)
+        finally:
+            checkpoints._publish = publish
+
+    checkpoints.adopt = adopting
 
 
 def does_not_cut_the_records() -> None:

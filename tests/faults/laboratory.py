@@ -18,7 +18,8 @@ from faults.trials import SAVED, WENT_ON, as_toml, different, outcome, steps
 
 from descentlab.runs import checkpoints
 from descentlab.runs.identity import Run
-from descentlab.runs.store import OLD, RunFolder, Store
+from descentlab.runs.store import RunFolder, Store
+from descentlab.storage import OLD
 
 TRAIN, DESCENT = "faults.trials:train", "faults.trials:descent"
 

@@ -12,6 +12,7 @@ import pytest
 from faults.laboratory import folder_of
 from faults.trials import as_toml
 
+from descentlab.errors import ConfigError
 from descentlab.train import certify
 from descentlab.train.certify import Certificate
 
@@ -104,6 +105,16 @@ def test_each_part_is_compared(laboratory, plan, bug, wrong):
     comparisons = certify._compare(*folders)
     assert {each.part for each in comparisons if each.difference} == wrong
     assert Certificate("run", 0, [], comparisons, {}).exact == (not wrong)
+
+
+def test_a_run_that_is_over_at_once_gets_no_certificate(plan, tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(certify._Trial, "finish", lambda self: given.append(self._run))
+    monkeypatch.setattr(certify._Trial, "strike", lambda self, way, step: None)
+    run = plan(execution={"resume": "restart"})
+    with pytest.raises(ConfigError, match=r"kills: a run of \d+ steps was over before"):
+        certify.certify(run, tmp_path, kills=1, seed=0)
+    assert given[0].settings["execution"]["resume"] == "exact"  # or it would certify nothing
 
 
 @pytest.mark.slow

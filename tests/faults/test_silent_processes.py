@@ -61,12 +61,12 @@ def steps_made(attempt) -> int:
 
 
 @pytest.mark.parametrize(
-    ("moment", "made"), [("environment.json", 1), ('"step":1,', 1), ("step-00000001", 2)]
+    ("moment", "made"), [("environment.json", 0), ('"step":1,', 1), ("step-00000001", 2)]
 )
 def test_one_that_wakes_while_another_is_at_work_stops_at_once(laboratory, plan, moment, made):
     """At the next boundary of steps: ``made`` is what it had, and the step that it was in.
 
-    The one that slept before it looked for checkpoints has the other's first step as its own.
+    The one that slept before its environment was on record has made no step.
     """
     whole = laboratory.undisturbed(plan(training={"steps": 3}, execution=QUICK), bugs=(QUIET,))
     sleeper, other, folder = asleep_and_replaced(laboratory, whole, moment)

@@ -24,7 +24,7 @@ def toy_run(lr: float, beta: float, behaviour: str = "ok") -> Run:
 def loss_of(run: Run, step: int) -> float:
     """The loss at a step."""
     off = abs(run.settings["lr"] - 1) + 5 * abs(run.settings["beta"] - 0.9)
-    return 3.0 + 4.0 * (1 - step / STEPS) + off
+    return 3.0 + 4.0 * (1 - step / STEPS) + off + run.settings.get("luck", 0.0)
 
 
 def train(store_root: str, run_json: str, pause_at: str = "", job: str = "") -> None:

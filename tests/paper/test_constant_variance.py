@@ -74,7 +74,7 @@ def test_verdicts_follow_the_losses(runs, tmp_path):
     assert [each.verdict for each in verdicts.values()] == ["holds"] * 5
     share = verdicts["the best constants per tensor close most of the gap from signum to adam"]
     expected = (math.exp(0.3) - math.exp(0.1)) / (math.exp(0.3) - 1)
-    assert share.estimate.mean == pytest.approx(expected)
+    assert share.estimate.value == pytest.approx(expected)
 
 
 def test_only_the_optimizer_and_the_seed_differ(runs, tmp_path):

@@ -7,7 +7,14 @@ from oracles.made_up_runs import MadeUpRuns, result
 
 from descentlab.analysis.comparison import Contender
 from descentlab.errors import ConfigError
-from descentlab.paper.contest import TUNING_SEED, Contest, Standing, judging_seeds, loss_of
+from descentlab.paper.contest import (
+    TUNING_SEED,
+    Contest,
+    Standing,
+    Trial,
+    judging_seeds,
+    loss_of,
+)
 from descentlab.paper.published import TABLE1
 from descentlab.paper.table1 import METHODS, SCALES, design, findings
 
@@ -27,6 +34,7 @@ def bowl(lr_by_method, beta=0.8):
     return loss
 
 
+TRIALS = 30
 INSIDE = {"adam": 0.016, "signum": 0.008, "rmsprop": 0.008, "emasign": 0.016, "sgd": 2.0}
 
 
@@ -66,16 +74,19 @@ def test_clipping_coordinates_after_clipping_the_norm_is_the_same_runs(tmp_path)
     table = held(laboratory, tmp_path)
     assert table.contender("sgd+Gclip").same_as == "sgd+Cclip"
     assert table.winners["sgd+Gclip"] == table.winners["sgd+Cclip"]
-    assert [len(stage.runs) for stage in laboratory.stages] == [6 * 16, 6 * 3]
+    grid, seeds = laboratory.stages
+    clipped = [each for each in grid.runs if each.settings["optimizer"].get("clip_norm") == 1.0]
+    assert sum(each.settings["optimizer"]["method"] == "sgd" for each in clipped) == TRIALS
+    assert len(seeds.runs) == 6 * 3
 
 
 def test_an_optimum_on_an_edge_extends_the_grid_and_all_get_as_many_trials(tmp_path):
     warnings: list[str] = []
-    laboratory = MadeUpRuns(bowl({**INSIDE, "signum": 0.064}))
+    laboratory = MadeUpRuns(bowl({**INSIDE, "signum": 0.128}))
     table = held(laboratory, tmp_path, warnings.append)
-    assert table.contender("signum").best["lr"] == 0.064
+    assert table.contender("signum").best["lr"] == 0.128
     assert table.contender("signum").edges == ["high lr"]
-    assert {contender.trials for contender in table.contenders} == {24}
+    assert {contender.trials for contender in table.contenders} == {TRIALS + 12}
     assert [stage.name for stage in laboratory.stages] == [
         "grid",
         "extension",
@@ -95,7 +106,7 @@ def test_diverged_runs_are_counted_and_never_win(tmp_path):
 
     adam = held(MadeUpRuns(loss), tmp_path).contender("adam")
     assert adam.best == {"lr": 0.008, "beta": 0.8}
-    assert (adam.diverged, adam.trials) == (8, 16)
+    assert (adam.diverged, adam.trials) == (18, TRIALS)
     assert all(math.isfinite(each) for each in adam.losses)
 
 
@@ -145,10 +156,10 @@ def test_every_stage_is_on_record_in_the_store(tmp_path):
 
 
 def test_racing_finds_the_same_winners_at_a_part_of_the_price(tmp_path):
-    whole = held(MadeUpRuns(bowl({**INSIDE, "signum": 0.064})), tmp_path / "whole")
+    whole = held(MadeUpRuns(bowl({**INSIDE, "signum": 0.128})), tmp_path / "whole")
     raced = Contest(
         design("laptop"),
-        MadeUpRuns(bowl({**INSIDE, "signum": 0.064})).laboratory(tmp_path / "raced", racing=True),
+        MadeUpRuns(bowl({**INSIDE, "signum": 0.128})).laboratory(tmp_path / "raced", racing=True),
     ).run()
     for one, other in zip(whole.contenders, raced.contenders, strict=True):
         assert (other.name, other.best, other.trials) == (one.name, one.best, one.trials)
@@ -159,3 +170,25 @@ def test_racing_finds_the_same_winners_at_a_part_of_the_price(tmp_path):
     assert all(each.reached < 1 for each in stopped)
     assert sum(each.reached for each in tried) < 0.7 * len(tried)
     assert len(tried) == sum(each.seed == TUNING_SEED for each in whole.trials)
+
+
+def test_a_run_that_two_methods_share_has_one_result_in_both(tmp_path):
+    """Adam with β=0 for both averages and RMSprop with β=0 take the same steps."""
+
+    def loss(settings):
+        optimizer = settings["optimizer"]
+        if optimizer["beta"] == 0:  # the best of RMSprop, and far from the best of Adam
+            return 3.5 + abs(math.log2(optimizer["lr"] / 0.008))
+        return bowl(INSIDE)(settings) + (optimizer["method"] == "rmsprop")
+
+    contest = Contest(design("laptop"), MadeUpRuns(loss).laboratory(tmp_path, racing=True))
+    trials: dict[str, dict[str, list[Trial]]] = {}
+    for each in contest.run().trials:
+        if each.seed == TUNING_SEED and each.method in ("adam", "rmsprop"):
+            trials.setdefault(each.run_id, {}).setdefault(each.method, []).append(each)
+    shared = [each for each in trials.values() if len(each) == 2]
+    assert len(shared) == 4  # learning rates that both grids have
+    for each in shared:
+        (adam,), (rmsprop,) = each["adam"], each["rmsprop"]
+        assert adam.loss == rmsprop.loss
+    assert any(each["adam"][0].loss is not None for each in shared)

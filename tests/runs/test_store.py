@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from descentlab.errors import ConfigError, StorageError
+from descentlab.runs import checkpoints
 from descentlab.runs.identity import Run, make_run
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Result, Store
@@ -116,6 +117,57 @@ def test_a_store_that_cannot_be_made_is_named(tmp_path):
 def test_making_a_store_again_keeps_its_runs(store):
     store.register(RUN)
     assert list(Store(store.root, create=True).runs()) == [RUN]
+
+
+def test_a_leftover_that_cannot_be_dropped_is_in_nobodys_way(store, monkeypatch):
+    """As another user's is, in a store that several share."""
+
+    def refused(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (store.aside / "theirs").mkdir()
+    os.utime(store.aside / "theirs", (0, 0))
+    monkeypatch.setattr("shutil.rmtree", refused)
+    Store(store.root, create=True)
+    assert (store.aside / "theirs").exists()
+
+
+def test_a_finished_run_keeps_the_newest_of_its_last_attempt(store):
+    """Which may have begun again, and ended before it came as far as the one before."""
+    store.register(RUN)
+    for step in (20, 12):
+        attempt = store.claim(RUN.run_id)
+        attempt.begin({})
+        checkpoints.save(attempt, step, lambda folder: None, size=0, fingerprint={})
+        attempt.end("interrupted", "stopped")
+    checkpoints.discard_all(store.folder(RUN.run_id), but=1)
+    kept = [path.parent.parent.name for path in store.root.glob("runs/*/*/checkpoints/*")]
+    assert kept == ["attempt-2"]
+
+
+def test_a_copy_of_an_old_checkpoint_is_no_leftover(store, monkeypatch):
+    """A run goes on after days; meanwhile another process makes sure that there is a store."""
+    store.register(RUN)
+    first = store.claim(RUN.run_id)
+    first.begin({})
+    path = checkpoints.save(
+        first, 3, lambda folder: (folder / "state").touch(), size=0, fingerprint={}
+    )
+    for each in (*path.iterdir(), path):
+        os.utime(each, (0, 0))
+    first.end("interrupted", "stopped")
+    second = store.claim(RUN.run_id)
+    second.begin({})
+    flush = checkpoints.flush
+
+    def meanwhile(path: Path) -> None:
+        flush(path)
+        Store(store.root, create=True)
+
+    monkeypatch.setattr(checkpoints, "flush", meanwhile)
+    found = checkpoints.newest(store.folder(RUN.run_id), pytest.fail)
+    assert found is not None
+    assert checkpoints.adopt(found, second).manifest.step == 3
 
 
 def test_making_a_store_drops_only_old_leftovers(store):

@@ -52,6 +52,16 @@ def test_a_study_has_the_runs_of_its_newest_version(store):
         studies.runs("frist")
 
 
+def test_a_run_plays_a_part_in_every_study_that_asked_for_it(store):
+    points = [{"method": "sgd+Gclip", "run_id": "a"}, {"method": "sgd+Cclip", "run_id": "a"}]
+    store.register_study("t-grid", {"experiment": "t", "runs": points})
+    store.register_study("s", content("ab"))
+    assert store.entries_by_run() == {
+        "a": (("s", "s", ""), ("t-grid", "t", "sgd+Gclip"), ("t-grid", "t", "sgd+Cclip")),
+        "b": (("s", "s", ""),),
+    }
+
+
 @pytest.mark.parametrize(
     ("now", "message"),
     [

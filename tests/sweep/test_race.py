@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from typing import ClassVar
 
 import pytest
 from oracles.paused_runs import STEPS, TARGET, loss_of, steps_trained, toy_run
 
 from descentlab.errors import FailedRuns
 from descentlab.runs.store import Store
+from descentlab.sweep.agenda import Agenda
 from descentlab.sweep.driver import Sweep
 from descentlab.sweep.executors.inline import InlineExecutor
 from descentlab.sweep.executors.local import LocalExecutor
 from descentlab.sweep.race import Race
-from descentlab.sweep.racing.grid import Cell
+from descentlab.sweep.racing.full_grid import FullGrid
+from descentlab.sweep.racing.grid import Cell, Kind
 from descentlab.sweep.racing.racing import Racing
 
+AXES: dict[str, Kind] = {"lr": "rate", "beta": "decay"}
 LRS = [0.25, 0.5, 1.0, 2.0, 4.0]
 BETAS = [0.6, 0.8, 0.9, 0.95, 0.975]
 
@@ -51,11 +55,12 @@ def grid(**behaviours):
     ]
 
 
+def one_cell(run):
+    return Cell(key=run.run_id, point={name: run.settings[name] for name in AXES})
+
+
 def racing(runs):
-    cells = [
-        Cell(key=each.run_id, point={k: each.settings[k] for k in ("lr", "beta")}) for each in runs
-    ]
-    return Racing(cells, {"lr": "rate", "beta": "decay"})
+    return Racing([one_cell(each) for each in runs], AXES)
 
 
 def sweep(store, runs, scheduler, executor=None):
@@ -140,3 +145,60 @@ def test_two_races_share_a_run_that_both_ask_for(store):
     driven.drive()
     assert one.result() == two.result()
     assert max(Counter(steps_trained(store)).values()) == STEPS
+
+
+def test_what_one_race_stopped_and_another_finished_is_a_result_for_both(store, tmp_path):
+    runs = grid()
+    by_id = {each.run_id: each for each in runs}
+    alone = racing(runs)
+    sweep(Store(tmp_path / "other", create=True), runs, alone).drive()
+    stopped = next(iter(alone.result().unfinished))
+    for _ in range(2):  # the second time all is on record from the beginning
+        one, two = racing(runs), FullGrid([one_cell(by_id[stopped])], AXES)
+        two.ask = lambda one=one, ask=two.ask: ask() if one.over else []
+        driven = sweep(store, runs, one)
+        driven.agenda = Race([one, two], by_id, store)
+        driven.drive()
+        assert one.decisions == alone.decisions
+        assert {*one.result().finished} == {*alone.result().finished, stopped}
+        assert one.final(stopped) == two.final(stopped) == loss_of(by_id[stopped], STEPS)
+        assert sum(steps_trained(store).count(each) for each in by_id) == sum(
+            STEPS if each == stopped else round(alone.reached(each) * STEPS) for each in by_id
+        )
+
+
+def test_the_race_that_waits_for_least_goes_first(store):
+    runs = grid()
+    by_id = {each.run_id: each for each in runs}
+    large, small = racing(runs[:20]), racing(runs[20:])
+    wanted = list(Race([large, small], by_id, store).wanted())
+    assert wanted == [each.run_id for each in [*runs[20:], *runs[:20]]]
+
+
+def test_what_is_urgent_is_begun_before_what_is_in_line(store):
+    runs = grid()[:4]
+
+    class Changing(Agenda):
+        """Wants another run before all others, once the first has ended."""
+
+        begun: ClassVar[list[str]] = []
+        left: ClassVar[list[str]] = [each.run_id for each in runs[:3]]
+
+        def wanted(self):
+            return dict.fromkeys(self.left)
+
+        def ended(self, run_id):
+            self.begun.append(run_id)
+            self.left.remove(run_id)
+            if len(self.begun) == 1:
+                self.left.insert(0, runs[3].run_id)
+
+        def failed(self, run_id): ...
+
+        def spent(self):
+            return None
+
+    driven = sweep(store, runs, None)
+    driven.agenda = agenda = Changing()
+    driven.drive()
+    assert agenda.begun == [runs[place].run_id for place in (0, 3, 1, 2)]

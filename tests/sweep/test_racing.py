@@ -16,7 +16,7 @@ from descentlab.sweep.racing.choice import SCHEDULERS, scheduler_named
 from descentlab.sweep.racing.curve import WORST, Curve
 from descentlab.sweep.racing.full_grid import FullGrid
 from descentlab.sweep.racing.grid import Cell, Grid, no_drop_before
-from descentlab.sweep.racing.races import Races
+from descentlab.sweep.racing.races import races
 from descentlab.sweep.racing.racing import Racing, Rules
 from descentlab.sweep.racing.scheduler import SEED_SD, Report
 
@@ -224,27 +224,39 @@ def test_methods_are_raced_apart_and_under_the_same_rules():
         made.append(Racing(part, axes))
         return made[-1]
 
-    races = Races(cells, {**AXES, "method": "category"}, make)
-    finals = {"adam": bowl(2.0), "signum": bowl(1.0, depth=3.2)}
-    runs = {name: ToyRuns(final) for name, final in finals.items()}
-    while legs := races.ask():
-        assert legs[0].key.split()[0] != legs[1].key.split()[0] if len(legs) > 50 else True
-        for key, until in legs:
-            method, _, plain = key.partition(" ")
-            cell = Cell(key=plain, point=dict(zip(AXES, map(float, plain.split("/")), strict=True)))
-            races.tell(key, runs[method].report(cell, until))
-    assert races.over
-    results = races.results(seed_sd=SEED_SD)
-    assert results["method=adam"].winner == "adam 2/0.9/0.9"
-    assert results["method=signum"].winner == "signum 1/0.9/0.9"
-    assert races.cost == pytest.approx(np.mean([each.cost for each in made]))
-    assert {len(each.grid.cells) for each in made} == {125}
+    found = races(cells, {**AXES, "method": "category"}, Racing)
+    assert list(found) == ["method=adam", "method=signum"]
+    finals = {"method=adam": bowl(2.0), "method=signum": bowl(1.0, depth=3.2)}
+    for name, race in found.items():
+        _, _, method = name.partition("=")
+        plain = {f"{method} {each.key}": each for each in grid()}
+        runs = ToyRuns(finals[name])
+        while legs := race.ask():
+            for key, until in legs:
+                race.tell(key, runs.report(plain[key], until))
+    assert found["method=adam"].result().winner == "adam 2/0.9/0.9"
+    assert found["method=signum"].result().winner == "signum 1/0.9/0.9"
+    assert {len(each.grid.cells) for each in found.values()} == {125}
     alone = ToyRuns(bowl(2.0)).race(Racing(grid(), AXES))
-    assert [each.verdict for each in made[0].decisions] == [
+    assert [each.verdict for each in found["method=adam"].decisions] == [
         each.verdict for each in alone.decisions
     ]
-    with pytest.raises(ConfigError, match="in no race"):
-        races.tell("nobody", Report(0.5))
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        ([], "no cells"),
+        (grid() + grid()[:1], "given twice"),
+        (grid(), "no value for method"),
+    ],
+)
+def test_cells_that_cannot_be_split_are_refused(cells, words):
+    axes = dict(AXES)
+    if words.startswith("no value"):
+        axes["method"] = "category"
+    with pytest.raises(ConfigError, match=words):
+        races(cells, axes, Racing)
 
 
 def test_decisions_can_be_written_down():

@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 import pytest
 from oracles.pickles import RELEASED
+from oracles.stored_runs import stored
 from oracles.toy_races import AXES, ToyRuns, bowl, grid
 
 from descentlab.errors import ConfigError
-from descentlab.runs.identity import make_run
 from descentlab.runs.imported import ImportedRun, Source, write_import
-from descentlab.runs.store import Result, Store
+from descentlab.runs.store import Store
 from descentlab.sweep import replay as replaying
 from descentlab.sweep.racing.full_grid import FullGrid
 from descentlab.sweep.racing.racing import Racing, Rules
@@ -39,7 +39,6 @@ from descentlab.sweep.replay import (
     score,
     subgrid,
 )
-from descentlab.train.spec import run_spec
 
 
 def sweep(name="toy", noise=0.05) -> RecordedSweep:
@@ -171,37 +170,6 @@ def test_rules_are_never_chosen_with_the_sweep_that_they_are_scored_on(monkeypat
 def test_leaving_one_out_needs_two():
     with pytest.raises(ConfigError, match="needs two"):
         leave_one_out([sweep()], [Rules()], range(1))
-
-
-def stored(store, *, method="adam", lr=1e-3, seed=0, loss=4.0, steps=10, **optimizer):
-    """A finished run whose training loss falls to its final one."""
-    settings = {
-        "model": {"size": "tiny"},
-        "data": {"tokenizer": "byte", "sequence_length": 32},
-        "optimizer": {"method": method, "lr": lr, **optimizer},
-        "training": {"steps": steps, "batch_size": 8},
-        "schedule": {"floor": 0.1},
-        "seed": seed,
-    }
-    spec = run_spec(settings, where="test")
-    run = make_run(identity=spec.identity(), settings=settings, data_sha256="0" * 64)
-    store.register(run)
-    attempt = store.claim(run.run_id)
-    attempt.begin({})
-    with attempt.open_metrics() as metrics:
-        for step in range(1, steps + 1):
-            metrics.write({"step": step, "loss": loss + 1 - step / steps})
-    finite = math.isfinite(loss)
-    attempt.finish(
-        Result(
-            outcome="ok" if finite else "diverged",
-            generation=1,
-            steps=steps,
-            tokens=1,
-            validation_loss=loss if finite else None,
-        )
-    )
-    return run.run_id
 
 
 @pytest.fixture

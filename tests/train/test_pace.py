@@ -59,6 +59,7 @@ def test_what_changes_the_pace_changes_the_kind():
         changed("optimizer", lr=0.5),
         changed("training", steps=99),
         changed("execution", checkpoint_every=3),
+        changed("execution", takeover_after=7.0, hang_after=0.0),
         {**SETTINGS, "seed": 4},
     ]
     assert {pace.kind(each) for each in same} == {pace.kind(SETTINGS)}
@@ -81,6 +82,14 @@ def test_finished_runs_give_medians_and_the_most_memory(tmp_path):
     assert (found.step_seconds, found.start_seconds, found.peak_memory) == (1.0, 2.0, 300)
     assert found.source == f"3 finished runs in {store.root}"
     assert pace.finished_paces(store, {}) == {}
+
+
+def test_a_damaged_run_tells_no_pace_and_spoils_none(tmp_path):
+    store = Store(tmp_path / "store", create=True)
+    runs = {finished(store, SETTINGS, rate, 1): SETTINGS for rate in (64.0, 1.0)}
+    store.folder(list(runs)[1]).done.write_bytes(b"{")
+    (found,) = pace.finished_paces(store, runs).values()
+    assert found.step_seconds == 1.0
 
 
 def test_a_run_takes_its_start_its_steps_and_its_evaluations():

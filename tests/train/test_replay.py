@@ -104,6 +104,16 @@ def test_from_a_checkpoint_or_from_the_start_it_is_the_same(
         torch.testing.assert_close(tensor, far.tensors[name], rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16-autocast", "bfloat16"])
+def test_at_every_precision_it_agrees_with_what_is_on_record(
+    precision: str, store: Store, settings: dict[str, Any], data: PreparedData
+) -> None:
+    run = trained(store, {**settings, "precision": precision})
+    replayed = replay(store, run, data, step=3)
+    assert replayed.recorded["step"] == 3
+    assert replayed.agrees
+
+
 @pytest.mark.parametrize(
     ("step", "said"),
     [(None, "has not diverged; say with --step"), (7, "steps 1 to 6"), (0, "got 0")],

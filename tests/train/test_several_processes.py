@@ -21,6 +21,7 @@ from descentlab.runs.records import read_records
 from descentlab.runs.store import Attempt, Store
 from descentlab.train.plan import resolver
 from descentlab.train.work import train_in_store
+from descentlab.train.world import World
 
 TESTS = Path(__file__).parent.parent
 every_run = pytest.mark.parametrize("name", RUNS)
@@ -123,6 +124,26 @@ def test_one_process_goes_on_from_the_checkpoint_of_two(
     alone = metrics(folder / name / "alone")[-1]["validation_loss"]
     assert result.validation_loss is not None
     assert math.isclose(result.validation_loss, alone, rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_gradients_are_added_in_float32(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    parts = [torch.randn(4, 3, 5, generator=draw).to(dtype) for _ in range(3)]
+
+    def all_reduce(flat: torch.Tensor) -> None:
+        """Add what the other three processes have."""
+        for process in (1, 2, 3):
+            flat += torch.cat([each[process].flatten() for each in parts])
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    own = [each[0].clone() for each in parts]
+    World(0, 4).average(own)
+    for found, part in zip(own, parts, strict=True):
+        exact = part.double().mean(0)
+        torch.testing.assert_close(found, exact.to(dtype), rtol=1e-6, atol=1e-7)
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(folder: Path) -> None:

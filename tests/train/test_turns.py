@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
+import signal
 from pathlib import Path
 
 import pytest
 from oracles.toy_contenders import Counting
 
-from descentlab.train.turns import Times, take_turns
+from descentlab.train.turns import Times, _compete, take_turns
 
 
 def test_turns_go_round_and_steps_are_counted(tmp_path: Path) -> None:
@@ -62,3 +64,14 @@ def test_contenders_that_fail_say_why_and_stop_nobody(
     assert isinstance(failure, str)
     assert re.fullmatch(reason, failure)
     assert isinstance(times["a"], Times)
+
+
+def test_a_contender_whose_parent_was_killed_ends_without_a_word(tmp_path: Path) -> None:
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        _compete(theirs, Counting("a", tmp_path / "log"), "cpu")
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert (tmp_path / "log").read_text() == "a"

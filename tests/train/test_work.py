@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from descentlab.errors import BusyError, DataError, Interrupted, Paused, Storage
 from descentlab.runs.identity import Run
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
+from descentlab.train.computation import Computation, computation
 from descentlab.train.plan import resolver
 from descentlab.train.spec import RunSpec, run_spec
 from descentlab.train.work import train_in_store, work
@@ -93,6 +95,30 @@ def test_environment_is_on_record_before_the_first_step(store: Store, registered
     assert [environment[name] for name in computed] == (
         ["float32", False, "sdpa", "torch", 5 * 16, []]
     )
+
+
+def test_a_resumed_run_names_the_measured_choice_that_it_takes_over(
+    store: Store, registered: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = iter(["onednn", "torch"])  # what "auto" finds, another thing at each attempt
+
+    def attempt(pause_at: int) -> None:
+        found = next(measured)
+
+        def chosen(spec: RunSpec, device: torch.device) -> Computation:
+            how = computation(spec, device)
+            auto = spec.execution.projection == "auto"
+            return dataclasses.replace(how, projection=found) if auto else how
+
+        monkeypatch.setattr("descentlab.train.environment.computation", chosen)
+        train_in_store(store, registered, pause_at=pause_at)
+
+    with pytest.raises(Paused):
+        attempt(pause_at=3)
+    attempt(pause_at=0)
+    folder = store.folder(registered.run_id)
+    environments = [msgspec.json.decode(folder.attempt(n).environment.read_bytes()) for n in (1, 2)]
+    assert [each["projection"] for each in environments] == ["onednn", "onednn"]
 
 
 def test_throughput_and_peak_memory_end_the_timing_of_every_attempt(

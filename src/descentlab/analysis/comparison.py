@@ -9,7 +9,18 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-SYMBOLS = {"beta": "β", "variance": "c"}
+from descentlab.analysis.claims.seed_noise import SeedNoise
+
+SYMBOLS = {
+    "beta": "β",
+    "beta1": "β1",
+    "beta2": "β2",
+    "variance": "c",
+    "weight_decay": "λ",
+    "clip_norm": "clip",
+    "coordinate_clip": "clip of coordinates",
+    "eps": "ε",
+}
 """What settings are called where people read them."""
 
 
@@ -34,6 +45,17 @@ class Contender:
     """Edges of the tuned grid that the best setting lies on."""
     same_as: str | None = None
     """A contender whose runs are, by construction, the same runs."""
+    choice: Sequence[float] = ()
+    """Losses of all the settings that the best was chosen from, where it has no fresh seeds."""
+    noise: SeedNoise | None = None
+    """Of its loss, where that was measured on other runs."""
+    seeds: tuple[int, ...] = ()
+    """Of the losses, where they are known one by one."""
+    steps: int | None = None
+    """Updates of each of its runs, where they may differ from another contender's."""
+    run_ids: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    """What a verdict on it rests on, for people."""
 
     @property
     def perplexities(self) -> list[float]:
@@ -80,6 +102,7 @@ def table(contenders: Sequence[Contender], published: dict[str, Published]) -> p
                 "runs": each.runs,
                 "on_edge": ", ".join(each.edges),
                 "same_runs_as": each.same_as or "",
+                **({"steps": each.steps} if _budgets_differ(contenders) else {}),
                 "paper_perplexity": paper.mean if paper else math.nan,
                 "paper_two_sigma": paper.two_sigma if paper else math.nan,
             }
@@ -91,22 +114,23 @@ def markdown(contenders: Sequence[Contender], published: dict[str, Published]) -
     """The table for people, as aligned Markdown with notes below it."""
     tuned = _tuned(contenders)
     header = ["method", *(f"best {SYMBOLS.get(name, name)}" for name in tuned), "perplexity ± 2σ"]
-    header += ["n", "trials", "diverged", *(["paper"] if published else [])]
+    budgets = _budgets_differ(contenders)
+    header += ["n", "trials", "diverged", *(["steps"] if budgets else [])]
+    header += ["paper"] if published else []
     best_first = ranked(contenders)
     rows = [
         [
             each.name + ("*" if each.edges else ""),
-            *(f"{each.best[name]:.4g}" if name in each.best else "" for name in tuned),
+            *(_setting(each.best.get(name)) for name in tuned),
             plus_minus(each.mean, each.two_sigma),
             str(len(each.losses)),
             str(each.trials),
             f"{each.diverged}/{each.runs}",
+            *([f"{each.steps:,}" if each.steps else "–"] if budgets else []),
             *([_in_the_paper(published.get(each.name))] if published else []),
         ]
         for each in best_first
     ]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
     notes = [
         f"{each.name} and {each.same_as} are the same runs, trained once."
         for each in best_first
@@ -114,7 +138,18 @@ def markdown(contenders: Sequence[Contender], published: dict[str, Published]) -
     ]
     if any(each.edges for each in contenders):
         notes.append("\\* The best setting lies on an edge of what was tried.")
-    return "\n\n".join(["\n".join(_line(cells, widths) for cells in lines), *notes])
+    return "\n\n".join([aligned(header, rows), *notes])
+
+
+def _budgets_differ(contenders: Sequence[Contender]) -> bool:
+    return len({each.steps for each in contenders}) > 1
+
+
+def _setting(value: float | None) -> str:
+    """A tuned value as tables have it; no clipping is infinite."""
+    if value is None:
+        return ""
+    return "none" if math.isinf(value) else f"{value:.4g}"
 
 
 def _tuned(contenders: Sequence[Contender]) -> list[str]:
@@ -124,6 +159,19 @@ def _tuned(contenders: Sequence[Contender]) -> list[str]:
 
 def _in_the_paper(number: Published | None) -> str:
     return plus_minus(number.mean, number.two_sigma) if number else ""
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table whose columns line up; the cells must be safe already.
+
+    >>> print(aligned(["method", "n"], [["adam", "3"]]))
+    | method | n |
+    | ------ | - |
+    | adam   | 3 |
+    """
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join(_line(cells, widths) for cells in lines)
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

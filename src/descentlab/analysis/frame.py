@@ -6,6 +6,7 @@ wherever losses are compared; one without a result has none.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,12 +27,14 @@ from descentlab.runs.imported import ImportedRun, imports, read_runs
 from descentlab.runs.labels import method_label
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
+from descentlab.runs.studies import Entry
 
 TYPES: Mapping[str, str] = {
     "run": "object",
     "source": "object",
     "sweep": "object",
     "studies": "object",
+    "entries": "object",
     "method": "object",
     "state": "object",
     "reason": "object",
@@ -43,7 +46,7 @@ TYPES: Mapping[str, str] = {
     "coordinate_clip": "float64",
     "eps": "float64",
     "init": "object",
-    "bias_correction": "object",
+    "bias_correction": "boolean",
     "seed": "Int64",
     "model": "object",
     "dataset": "object",
@@ -58,6 +61,10 @@ TYPES: Mapping[str, str] = {
     "loss": "float64",
     "perplexity": "float64",
     "train_perplexity": "float64",
+    "reported": "object",
+    "inexact_since": "Int64",
+    "points": "Int64",
+    "curve": "object",
     "row": "Int64",
     "duplicate_of": "object",
     "settings": "object",
@@ -79,24 +86,33 @@ def load(store: Store | Path | str, *, study: str | None = None) -> pd.DataFrame
     Returns:
         One row per run. ``run`` is its id, or sweep and row of an imported one; ``source`` is
         descentlab, secretsauce, wandb or table; ``sweep`` is the imported file, or the experiment
-        or study that first asked for it; ``studies`` has the names of all that did. ``state`` is
-        done, pending, running, failed, interrupted or damaged, with its ``reason``. Both β are
-        there for adam, β2 alone varies for rmsprop, whose β1 is 0, and β1 alone for methods with
-        one average. No clipping is infinite. ``settings`` has everything on record by dotted
-        key, ``data`` the hash of the tokens, ``perplexity`` the exponential of ``loss``.
-        What is not known is missing.
+        or study that first asked for it; ``studies`` has the names of all that did, and
+        ``entries`` of each its experiment and what it calls the method. ``state`` is done,
+        pending, running, failed, interrupted or damaged, with its ``reason``. Both β are there
+        for adam, β2 alone varies for rmsprop, whose β1 is 0, and β1 alone for methods with one
+        average. No clipping is infinite. ``settings`` has everything on record by dotted key,
+        ``data`` the hash of the tokens, ``perplexity`` the exponential of ``loss``. ``reported``
+        is what an import's source says instead of what was true, ``points`` and ``curve`` are the
+        number of an import's training points and their hash. ``inexact_since`` is the step after
+        which a run went on that could not repeat to the bit. What is not known is missing.
 
     Raises:
         ConfigError: if there is no such store or study.
-        CorruptError: if a study or an imported file is damaged. A damaged run is a row that says so.
+        CorruptError: if a study or an imported file is damaged; a damaged run is a row that
+            says so.
     """
     opened = store if isinstance(store, Store) else Store(Path(store))
-    asked = opened.studies_by_run()
+    asked = opened.entries_by_run()
     chosen = opened.run_ids() if study is None else opened.study_runs(study)
-    rows = [_own(opened, run_id, asked.get(run_id, {})) for run_id in dict.fromkeys(chosen)]
+    rows = [_own(opened, run_id, asked.get(run_id, ())) for run_id in dict.fromkeys(chosen)]
     if study is None:
         rows += [_imported(name, kind, run) for name, kind, run in _imported_runs(opened)]
-    frame = pd.DataFrame.from_records(rows, columns=list(TYPES))
+    return tidy(rows)
+
+
+def tidy(rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """The table of runs with its columns and types; what a row lacks is missing."""
+    frame = pd.DataFrame.from_records(list(rows), columns=list(TYPES))
     frame["diverged"] = frame["diverged"].eq(True)
     frame = frame.astype(dict(TYPES))
     for name in (name for name, kind in TYPES.items() if kind == "object"):
@@ -124,9 +140,10 @@ def load_curves(store: Store | Path | str, runs: Iterable[str] | None = None) ->
     return pd.concat(parts, ignore_index=True)
 
 
-def _own(store: Store, run_id: str, asked: Mapping[str, str]) -> dict[str, Any]:
-    names = {"run": run_id, "source": "descentlab", "studies": tuple(asked)}
-    names["sweep"] = next(iter(asked.values()), "")
+def _own(store: Store, run_id: str, entries: tuple[Entry, ...]) -> dict[str, Any]:
+    names: dict[str, Any] = {"run": run_id, "source": "descentlab", "reported": {}}
+    names["studies"] = tuple(dict.fromkeys(entry.study for entry in entries))
+    names |= {"entries": entries, "sweep": entries[0].experiment if entries else ""}
     try:
         run, status = store.folder(run_id).run(), store.status(run_id)
     except CorruptError as error:
@@ -165,6 +182,7 @@ def _status(status: Status) -> dict[str, Any]:
         "reason": result.reason,
         "diverged": diverged,
         "diverged_at": result.diverged_at,
+        "inexact_since": result.inexact_since,
         "loss": loss,
         "perplexity": _exp(loss),
     }
@@ -230,6 +248,7 @@ def _imported(name: str, kind: str, run: ImportedRun) -> dict[str, Any]:
         "source": kind,
         "sweep": run.sweep,
         "studies": (),
+        "entries": (),
         "method": run.label,
         "state": "done",
         "reason": None,
@@ -245,6 +264,9 @@ def _imported(name: str, kind: str, run: ImportedRun) -> dict[str, Any]:
         "loss": loss,
         "perplexity": _exp(loss),
         "train_perplexity": run.train_perplexity,
+        "reported": run.reported,
+        "points": len(run.curve),
+        "curve": hashlib.sha256(run.curve.tobytes()).hexdigest()[:16] if len(run.curve) else None,
         "row": run.row,
         "duplicate_of": None if first is None else name.replace(f"#{run.row}", f"#{first}", 1),
         "settings": {f"optimizer.{key}": value for key, value in spelled.items()},

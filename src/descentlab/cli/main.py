@@ -14,9 +14,11 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    audit,
     bench,
     certify,
     check_optimizer,
+    claims,
     cost_card,
     data,
     filters,
@@ -24,6 +26,7 @@ from descentlab.cli import (
     plan,
     probes,
     quadratic,
+    query,
     replay,
     replay_step,
     reproduce,
@@ -50,12 +53,15 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "worker": worker.worker,
     "runs": runs.runs,
     "show": runs.show,
+    "query": query.query,
     "replay": replay.replay,
     "replay-step": replay_step.replay_step,
     "probes": probes.probes,
+    "audit": audit.audit,
     "certify": certify.certify,
     "data": data.data,
     "import": imports.import_,
+    "claims": claims.claims,
     "check-optimizer": check_optimizer.check_optimizer,
     "cost-card": cost_card.cost_card,
     "bench": bench.bench,
@@ -73,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 ok, 1 a bug, 2 usage or settings, 3 data, 4 storage, 5 corrupt, 6 busy, 7 sweep with
-    failed runs, 8 an optimizer or a resumption that failed checks, 75 a run stopped
+    failed runs, 8 an optimizer, a resumption or a comparison that failed checks, 75 a run stopped
     by a signal with its state saved, 130 and 143 stopped by INT and TERM.
     """
     arguments = sys.argv[1:] if arguments is None else arguments

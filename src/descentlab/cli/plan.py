@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from descentlab.cli.sweep import Racing
+
 if TYPE_CHECKING:
     from descentlab.cli.progress import Screen
     from descentlab.cli.study_runs import StudyRuns
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 VALUES_SHOWN = 8
 FIRST_TIMING = 10.0
 """Seconds that timing one kind of runs is said to take, before any has been."""
+DRY_RUNS = 8
+"""Races on made-up losses that tell which share of the runs racing may train."""
 
 
 def plan(
@@ -30,6 +34,7 @@ def plan(
     workers: int | None = None,
     runs: bool = False,
     measure: bool = True,
+    racing: Racing = "study",
 ) -> None:
     """Show what a study asks for before it is trained: runs, tokens, time, memory, disk.
 
@@ -43,6 +48,7 @@ def plan(
         workers: runs at once to reckon with, by default one per core.
         runs: list every run.
         measure: time steps where no time is known.
+        racing: as for descent sweep; what it may save is said, the rest is of whole runs.
     """
     from descentlab.cli.progress import Screen
     from descentlab.cli.study_runs import study_runs
@@ -68,6 +74,8 @@ def plan(
     if todo:
         paces = _paces(asked, todo, opened, there, measure, screen)
         print("\n".join(_costs(todo, paces, resolve, workers or usable_cores())))
+        chosen = asked.study.racing if racing == "study" else racing
+        print("\n".join(_raced(asked, chosen)), end="\n" * (chosen != "none"))
     remarks = [*asked.remarks(), *_on_record(asked, opened)]
     print("\n".join([*_listed("note", remarks), *_listed("weak", _weaknesses(asked, states))]))
     if runs:
@@ -144,10 +152,10 @@ def _paces(
     kinds = longest_of_each_kind([run.settings for run in todo])
     found: dict[str, Pace | str] = {}
     if store is not None:
-        known = {run_id: run.settings for run_id, run in asked.runs.items() if run_id in there}
-        found |= finished_paces(store, known)
+        known = there & asked.runs.keys()
+        found |= finished_paces(store, _as_registered(store, known))
         if not kinds.keys() <= found.keys():
-            found = {**finished_paces(store, _others(store, there - known.keys())), **found}
+            found = {**finished_paces(store, _as_registered(store, there - known)), **found}
     unknown = []
     for name, settings in kinds.items():
         if name not in found and (pace := remembered(settings)) is not None:
@@ -164,8 +172,11 @@ def _paces(
     return found
 
 
-def _others(store: Store, run_ids: set[str]) -> dict[str, Mapping[str, Any]]:
-    """Settings of the store's other runs; damaged ones tell nothing."""
+def _as_registered(store: Store, run_ids: set[str]) -> dict[str, Mapping[str, Any]]:
+    """What runs were to be computed with, which today may be asked for in another way.
+
+    Damaged ones tell nothing.
+    """
     from descentlab.errors import DescentError
 
     found: dict[str, Mapping[str, Any]] = {}
@@ -221,6 +232,24 @@ def _costs(
     return lines
 
 
+def _raced(asked: StudyRuns, racing: str) -> list[str]:
+    """Which share of all the study's runs a race may train, by dry runs."""
+    from descentlab.sweep.racing.dry_run import dry_run
+    from descentlab.sweep.study_race import StudyRace
+
+    if racing == "none":
+        return []
+    shares = [
+        dry_run([*StudyRace(asked.points, asked.of_points, racing).races.values()], seed)
+        for seed in range(DRY_RUNS)
+    ]
+    took = " to ".join(dict.fromkeys(f"{share(shares):.0%}" for share in (min, max)))
+    return [
+        f"racing:   {racing} took {took} of the whole study's training on made-up losses; what it "
+        "takes of yours depends on them"
+    ]
+
+
 def _on_record(asked: StudyRuns, store: Store | None) -> list[str]:
     """Whether the store has the study, has less of it, or refuses it."""
     from descentlab.errors import ConfigError
@@ -235,7 +264,8 @@ def _on_record(asked: StudyRuns, store: Store | None) -> list[str]:
         return [f"descent sweep will refuse this: {error}"]
     if known or not studies.versions(asked.study.name):
         return []
-    gained = len(asked.runs) - len(studies.runs(asked.study.name))
+    if not (gained := len(asked.runs) - len(studies.runs(asked.study.name))):
+        return []  # it says the same in other words, or is raced otherwise
     return [f"{gained:,} runs are new to study {asked.study.name!r}; the others stay as they are"]
 
 

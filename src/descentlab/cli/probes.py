@@ -129,7 +129,7 @@ def _draw(tables: ProbeTables, run: Run, folder: Path) -> None:
 
 def _charts(tables: ProbeTables, run: Run) -> dict[str, AnyChart]:
     """The figures that the records suffice for, by file name."""
-    from descentlab.analysis import probe_figures
+    from descentlab.analysis.figures import probes as probe_figures
     from descentlab.analysis.probes import exact_ratio
     from descentlab.cli.runs import describe
 

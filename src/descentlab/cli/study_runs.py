@@ -42,7 +42,9 @@ class StudyRuns:
         study = self.study
         base = {name: table for name, table in study.run.items() if name != "execution"}
         own = {"zip": study.zip, "methods": study.methods, "seeds": study.seeds}
-        more = {name: value for name, value in own.items() if value}
+        more: dict[str, Any] = {name: value for name, value in own.items() if value}
+        if study.racing != "none":
+            more["racing"] = study.racing
         return {"axes": study.axes, "run": base, **more, "runs": list(self.runs)}
 
     def remarks(self) -> list[str]:

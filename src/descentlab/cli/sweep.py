@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from descentlab.cli.where import Where
+from descentlab.sweep.racing.names import Name
 
 if TYPE_CHECKING:
     from descentlab.cli.progress import Screen
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from descentlab.sweep.executors.base import Executor
     from descentlab.sweep.study_race import Found
 
-Racing = Literal["none", "racing", "successive-halving", "asha", "median", "random"]
+Racing = Literal["study", Name]
 
 
 def sweep(
@@ -26,7 +28,7 @@ def sweep(
     store: Path = Path("store"),
     retries: int = 2,
     register_only: bool = False,
-    racing: Racing = "none",
+    racing: Racing = "study",
     where: Annotated[Where, tyro.conf.OmitArgPrefixes] = Where(),  # noqa: B008 frozen
 ) -> None:
     """Train every run of a study into a store.
@@ -42,9 +44,10 @@ def sweep(
         store: the folder of runs.
         retries: how often a run is tried again that was killed, hung, or out of memory or disk.
         register_only: put the runs into the store and end; descent worker STORE trains them.
-        racing: stop runs that cannot win, by racing's rules or a peer's: numbers of the
-            optimizer are raced, for each method, seed and anything else by itself. The decisions
-            are put into the store's folder races.
+        racing: stop runs that cannot win, by racing's rules or a peer's, or as the study says:
+            numbers of the optimizer are raced, for each method and anything else by itself, on the
+            first seed; the best run with the other seeds, too. The decisions are put into the
+            store's folder races.
         where: where runs are computed.
     """
     from descentlab.cli.progress import Screen
@@ -62,19 +65,22 @@ def sweep(
     asked = study_runs(read, resolver(notice=screen.tell), where=str(study), threads=where.cores)
     for remark in asked.remarks():
         screen.tell(remark)
+    chosen = asked.study.racing if racing == "study" else racing
     opened = Store(store, create=True)
     opened.register_study(asked.study.name, asked.record)
     if register_only:
+        if chosen != "none":
+            screen.tell("descent worker trains every run to its end; descent sweep races them")
         for run in asked.runs.values():
             opened.register(run)
         print(f"{len(asked.runs)} runs of study {asked.study.name} are registered in {store}")
         return
-    _train(asked, racing, store=opened, executor=executor, screen=screen, retries=retries)
+    _train(asked, chosen, store=opened, executor=executor, screen=screen, retries=retries)
 
 
 def _train(
     asked: StudyRuns,
-    racing: Racing,
+    racing: Name,
     *,
     store: Store,
     executor: Executor,
@@ -99,15 +105,20 @@ def _train(
     )
     print(listing(store, runs, asked.labels))
     if races is not None:
-        print("", *(_line(each, asked.labels) for each in races.found()), sep="\n")
+        print("", *(_line(each, races.labels[each.race]) for each in races.found()), sep="\n")
         print(f"decisions: {store.record_race(name, races.record())}")
 
 
 def _line(found: Found, labels: Mapping[str, str]) -> str:
     """What a race found, in one line."""
     race = f"{found.race}: " if found.race else ""
-    if found.winner is None:
-        return f"{race}no run came to its end with a finite loss"
+    if found.winner is None or found.loss is None:
+        return f"{race}no setting came to its end with a finite loss"
+    seeds = len(found.settings[0].keys)
+    over = f" over {seeds} seeds" if seeds > 1 else ""
     others = [labels[each] for each in found.within_noise if each != found.winner]
     near = f"; within noise of it: {', '.join(others)}" if others else ""
-    return f"{race}best is {labels[found.winner]}, for {found.cost:.0%} of the grid's price{near}"
+    return (
+        f"{race}best is {labels[found.winner]}, perplexity {math.exp(found.loss):.2f}{over}, for "
+        f"{found.cost:.0%} of the grid's price{near}"
+    )

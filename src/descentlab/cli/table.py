@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table whose first column is text, and whose others are numbers.
+def aligned(
+    header: Sequence[str], rows: Sequence[Sequence[str]], texts: Collection[int] = (0,)
+) -> str:
+    """Return a table.
+
+    Args:
+        header: the names of the columns.
+        rows: their cells.
+        texts: the columns of texts, by place; the others are numbers, and stand to the right.
 
     >>> print(aligned(["way", "ms"], [["slow", "120"], ["quick", "7"]]))
     | way   |  ms |
@@ -15,11 +22,15 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     | quick |   7 |
     """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(_line(cells, widths) for cells in (header, rule, *rows))
+    rule = [
+        "-" * width if n in texts else "-" * (width - 1) + ":" for n, width in enumerate(widths)
+    ]
+    return "\n".join(_line(cells, widths, texts) for cells in (header, rule, *rows))
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    name, *numbers = cells
-    padded = [number.rjust(width) for number, width in zip(numbers, widths[1:], strict=True)]
-    return f"| {' | '.join([name.ljust(widths[0]), *padded])} |"
+def _line(cells: Sequence[str], widths: Sequence[int], texts: Collection[int]) -> str:
+    padded = (
+        cell.ljust(width) if n in texts else cell.rjust(width)
+        for n, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return f"| {' | '.join(padded)} |"

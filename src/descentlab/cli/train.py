@@ -40,7 +40,7 @@ def train(
         store: the folder of runs.
         resume: refuse to begin at the first step: the run must have a checkpoint to go on from.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # torchrun started this process with others
+    if os.environ.get("WORLD_SIZE", "1") != "1":  # torchrun started this process with others
         from descentlab.train.world import world
 
         with world() as here:

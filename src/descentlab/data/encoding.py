@@ -196,8 +196,8 @@ _ENCODER: Encoder | None = None
 
 def _begin(encoder: Encoder) -> None:
     global _ENCODER
-    leave_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent gets it too, and ends us
+    leave_with_parent()  # which lets in what was held back until here
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # one core each
     _ENCODER = encoder
 

@@ -23,9 +23,12 @@ from descentlab.data.tokenizer import Tokenizer, tokenizer_for
 from descentlab.data.verification import Notice, open_verified
 from descentlab.errors import ConfigError, DataError, StorageError
 from descentlab.seeding import permutation
+from descentlab.storage import drop_old
 
 FORMAT = 2
 """Raised when the same settings would give other tokens than before."""
+MAKING = ".making-"
+"""What the name of an unfinished folder begins with."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,8 @@ def _make(
     """Write both files aside and move them to where their hash says, together."""
     parent = cache_folder() / "tokens"
     parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=parent, prefix=".making-"))
+    aside = Path(tempfile.mkdtemp(dir=parent, prefix=MAKING))
+    drop_old(parent.glob(f"{MAKING}*"), aside.stat().st_mtime)
     try:
         for name, chosen in (("train", training), ("validation", held_out)):
             write_token_file(
@@ -200,20 +204,28 @@ def _make(
                 text_sha256=corpus.sha256,
             )
         tokenizer.save(aside / "tokenizer.json")
-        sha256 = _open(aside).sha256
-        folder = _tokens(sha256)
-        try:
-            return reopen(sha256)  # other settings, or another process, gave the same tokens
-        except DataError:
-            shutil.rmtree(folder, ignore_errors=True)
-        try:
-            aside.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # otherwise another process was quicker
-                raise
-        return reopen(sha256)
+        return _in_place(aside, _open(aside).sha256)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _in_place(aside: Path, sha256: str) -> PreparedData:
+    """Move tokens to where their hash says, unless others have put the same ones there.
+
+    These are taken away only if they are damaged, since others are using them.
+    """
+    folder = _tokens(sha256)
+    try:
+        aside.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+        try:
+            return reopen(sha256)
+        except DataError:
+            shutil.rmtree(folder, ignore_errors=True)
+            aside.rename(folder)
+    return reopen(sha256)
 
 
 def _open(folder: Path) -> PreparedData:

@@ -43,8 +43,8 @@ from descentlab.data.spec import PreparationSpec
 from descentlab.data.token_file import Header, TokenFile, smallest_type
 from descentlab.data.tokenizer import Tokenizer, tokenizer_named
 from descentlab.data.verification import Notice, note, open_verified, whole_sha256
-from descentlab.errors import ConfigError, DataError, StorageError
-from descentlab.storage import alone_in, flush, publish, storage_errors
+from descentlab.errors import BusyError, ConfigError, DataError, StorageError
+from descentlab.storage import alone_in, flush, make_folder, publish, storage_errors
 
 UNFINISHED = "unfinished"
 """The folder of what is being made."""
@@ -91,9 +91,12 @@ def _left_as_found(folder: Path) -> Iterator[None]:
     """Make a folder if there is none, and drop it again if nothing is begun in it."""
     new = not folder.exists()
     with storage_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     try:
         yield
+    except BusyError:  # another process came between and will begin something
+        new = False
+        raise
     finally:
         if new and not is_prepared(folder):
             shutil.rmtree(folder, ignore_errors=True)
@@ -131,16 +134,21 @@ def begin(
     )
     if before is not None:
         _compare_texts(folder, before, preparation)
-    aside = folder / UNFINISHED
-    with storage_errors(folder):
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        if before is None:
+    else:
+        aside = folder / UNFINISHED
+        with storage_errors(folder):
+            _emptied(aside)
             tokenizer.save(aside / TOKENIZER)
             (folder / TOKENIZER).unlink(missing_ok=True)  # of a start that came no further
             publish(folder / TOKENIZER, (aside / TOKENIZER).read_bytes(), aside=aside)
             publish(folder / PREPARATION, encode_sealed(preparation), aside=aside)
     return Preparing(before or preparation, source, tokenizer, folder, notice)
+
+
+def _emptied(folder: Path) -> None:
+    """Make a folder, without what a killed process left in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
 
 
 def _begun(folder: Path, spec: PreparationSpec) -> Preparation | None:
@@ -217,6 +225,8 @@ class Preparing:
         counts, position = Counts(), None
         encoded: Iterator[tuple[Batch, Encoded]] | None = None
         meter = Meter(spec, observe)
+        with storage_errors(self._folder):
+            _emptied(self._folder / UNFINISHED)
         try:
             with Encoders(Encoder(self._tokenizer, spec.seed, spec.share()), workers) as encoders:
                 while not _suffices(spec, counts):

@@ -55,16 +55,20 @@ def open_verified(
     for side in (train, validation):
         if whole_sha256(side.files) != side.header.sha256:
             raise DataError(f"{folder}: its shards are not those of its manifest")
-    note(folder, train, validation)
+    _write_note(folder, state)  # of before: who wrote meanwhile has changed it
     return train, validation
 
 
 def note(folder: Path, train: TokenShards, validation: TokenShards) -> None:
     """Note that the tokens were checked, as their files are now."""
+    _write_note(folder, _state([*train.files, *validation.files]))
+
+
+def _write_note(folder: Path, state: bytes) -> None:
     noted = _noted(folder)
     with suppress(OSError):  # then they are checked once more; nothing is lost
         noted.parent.mkdir(parents=True, exist_ok=True)
-        noted.write_bytes(_state([*train.files, *validation.files]))
+        noted.write_bytes(state)
 
 
 def whole_sha256(files: Iterable[TokenFile]) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from descentlab.analysis.claims import Finding, lower_perplexity, share_of_gap
+from descentlab.analysis.claims.contenders import lower_perplexity, share_of_gap
+from descentlab.analysis.claims.finding import Finding
 from descentlab.analysis.probes import probe_tables
 from descentlab.paper.contest import Contest, Design, Entry, Laboratory, Stage, Standing
 from descentlab.paper.report import Report

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from descentlab.analysis.comparison import SYMBOLS, Contender
@@ -23,6 +23,7 @@ from descentlab.runs.store import Result, Store
 from descentlab.sweep.agenda import Agenda
 from descentlab.sweep.race import Race
 from descentlab.sweep.racing.raced_search import RacedSearch
+from descentlab.sweep.racing.racing import Rules
 from descentlab.sweep.racing.scheduler import Report
 from descentlab.sweep.study import label, place
 from descentlab.sweep.tuning import Axis, Point, shortfalls
@@ -51,6 +52,8 @@ class Design:
     run: Mapping[str, Any]
     """Settings that all runs share."""
     entries: Mapping[str, Entry]
+    rules: Rules = field(default_factory=Rules)
+    """By which every method is raced."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +148,10 @@ class _Racers:
         self._points = points
         self._run_ids = {point: run_id for run_id, point in points.items()}
 
+    @property
+    def cells(self) -> Iterable[str]:
+        return self._points
+
     def ask(self) -> list[tuple[str, float]]:
         return [(self._run_ids[point], until) for point, until in self._raced.ask()]
 
@@ -163,7 +170,7 @@ class Contest:
             name: RacedSearch(
                 copy.deepcopy(entry.axes),
                 method=str(entry.optimizer["method"]),
-                racing=laboratory.racing,
+                rules=design.rules if laboratory.racing else None,
             )
             for name, entry in design.entries.items()
         }

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from descentlab.analysis import claims, comparison, figures
-from descentlab.analysis.claims import Finding
+from descentlab.analysis import comparison
+from descentlab.analysis.claims.finding import Finding, as_record
+from descentlab.analysis.claims.finding import markdown as verdicts
 from descentlab.analysis.comparison import Published
 from descentlab.analysis.curves import smoothed_mean, training_curve
+from descentlab.analysis.figures.learning_rates import perplexity_by_learning_rate
+from descentlab.analysis.figures.training import training_curves
 from descentlab.charts import save
 from descentlab.config import canonical_json
 from descentlab.paper.contest import TUNING_SEED, Standing
@@ -63,7 +66,7 @@ def write(report: Report, store: Store, out: Path, warn: Callable[[str], None]) 
         comparison.markdown(standing.contenders, published),
         LEGEND,
         *report.remarks,
-        claims.markdown(report.findings),
+        verdicts(report.findings),
     ]
     text = "\n\n".join(parts) + "\n"
     with storage_errors(out):
@@ -75,9 +78,9 @@ def write(report: Report, store: Store, out: Path, warn: Callable[[str], None]) 
         order = [names[method] for method in frame["method"] if method in names]
         trials = _renamed(_tuning_trials(standing), names)
         curves = _renamed(_winning_curves(standing, store, warn), names)
-        by_rate = figures.perplexity_by_learning_rate(trials, order)
+        by_rate = perplexity_by_learning_rate(trials, order)
         save(by_rate, out / "perplexity-by-learning-rate")
-        save(figures.training_curves(curves, order), out / "training-curves")
+        save(training_curves(curves, order), out / "training-curves")
     return text
 
 
@@ -96,7 +99,11 @@ def _as_data(report: Report, frame: pd.DataFrame) -> dict[str, object]:
     rows = [
         {name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")
     ]
-    return {"table": rows, "claims": claims.as_records(report.findings), "trials": trials}
+    return {
+        "table": rows,
+        "claims": [as_record(each) for each in report.findings],
+        "trials": trials,
+    }
 
 
 def _plain(value: object) -> object:

@@ -230,8 +230,9 @@ def adopt(found: Checkpoint, attempt: Attempt) -> Checkpoint:
                 (attempt.path / name).write_bytes(old.read(content.bytes))
             flush(attempt.path / name)
         try:
-            shutil.copytree(found.path, aside)
+            aside.mkdir()  # not by copytree, whose copy is as old as what it copied
             for name in found.manifest.files:
+                shutil.copyfile(found.path / name, aside / name)
                 flush(aside / name)
             _publish(aside, found.manifest, final)
         finally:
@@ -251,10 +252,10 @@ def discard_older(attempt: Attempt) -> None:
 
 
 def discard_all(run_folder: RunFolder, *, but: int = 0) -> None:
-    """Drop the checkpoints of a finished run, but for so many of its newest."""
+    """Drop the checkpoints of a finished run, but for so many as ``newest`` would find first."""
     attempts = [run_folder.attempt(n) for n in range(run_folder.generations(), 0, -1)]
     found = [path for each in attempts for path in stored(each)]
-    for path in sorted(found, key=lambda each: each.name, reverse=True)[but:]:
+    for path in found[but:]:
         remove(run_folder, path)
 
 

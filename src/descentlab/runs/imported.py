@@ -29,7 +29,7 @@ from descentlab.runs.labels import method_label
 from descentlab.runs.store import Store
 from descentlab.storage import flush, make_folder, storage_errors, unfinished_name
 
-READING = 1
+READING = 2
 """Raised when the same file would be read differently; what an older one read is passed over."""
 
 MANIFEST, RUNS = "manifest.json", "runs.jsonl"
@@ -73,6 +73,8 @@ class ImportedRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     steps: PositiveInt | None = None
     dataset: str | None = None
     model: str | None = None
+    reported: dict[str, float] = {}
+    """What the source says instead: ``final_perplexity`` of a run that diverged, ``batch_size``."""
     duplicate_of: NonNegativeInt | None = None
     """The first row of the sweep with the same settings, if this is a later one."""
     notes: tuple[str, ...] = ()
@@ -157,6 +159,18 @@ def imports(store: Store) -> list[Import]:
     found = map(_read_manifest, sorted(_root(store).glob(f"*/{MANIFEST}")))
     ours = [each for each in found if each.source.reading == READING]
     return sorted(ours, key=lambda each: each.source.name)
+
+
+def passed_over(store: Store) -> list[str]:
+    """The files that an older version imported and that have to be imported again.
+
+    Raises:
+        CorruptError, ConfigError: as ``load_imported`` does.
+    """
+    found = [_read_manifest(path).source for path in sorted(_root(store).glob(f"*/{MANIFEST}"))]
+    current = {(each.sha256, each.name) for each in found if each.reading == READING}
+    names = [each.name for each in found if (each.sha256, each.name) not in current]
+    return sorted(set(names))
 
 
 def find_import(store: Store, source: Source) -> Import | None:
@@ -271,6 +285,7 @@ def _decode(line: bytes) -> ImportedRun:
     for name in ("final_perplexity", "train_perplexity"):
         if isinstance(content[name], str):
             content[name] = float(content[name])
+    content["reported"] = {name: float(each) for name, each in content["reported"].items()}
     return msgspec.convert(content, ImportedRun, dec_hook=_array)
 
 

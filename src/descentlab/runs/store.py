@@ -13,10 +13,8 @@ All paths of a run come from ``RunFolder``. Readers never write.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +24,12 @@ from descentlab.runs.claims import Claims
 from descentlab.runs.folder import Attempt, Result, RunFolder, Status
 from descentlab.runs.heartbeats import TTL, Heart, Heartbeats
 from descentlab.runs.identity import Run
-from descentlab.runs.studies import Studies
-from descentlab.storage import make_folder, publish, storage_errors
+from descentlab.runs.studies import Entry, Studies
+from descentlab.storage import drop_old, make_folder, publish, storage_errors
 
-__all__ = ["OLD", "Attempt", "Result", "RunFolder", "Status", "Store"]
+__all__ = ["Attempt", "Result", "RunFolder", "Status", "Store"]
 
 WATCH_SECONDS = 0.25
-OLD = 86_400
-"""Seconds after which an unfinished file in ``tmp/`` was surely left by a killed process."""
 
 
 class Store:
@@ -68,11 +64,7 @@ class Store:
         """Prove that the store can be written, and drop what killed processes left."""
         probe = self.aside / ".writable"
         probe.touch()
-        now = probe.stat().st_mtime  # by the clock that dates the leftovers, maybe a server's
-        for leftover in self.aside.iterdir():
-            with suppress(FileNotFoundError):  # another process has finished with it
-                if now - leftover.stat().st_mtime > OLD:
-                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+        drop_old(self.aside.iterdir(), probe.stat().st_mtime)
 
     def folder(self, run_id: str) -> RunFolder:
         return RunFolder(self._runs / run_id, self.aside)
@@ -115,19 +107,18 @@ class Store:
         """
         return Studies(self.studies, self.aside).runs(name)
 
-    def studies_by_run(self) -> dict[str, dict[str, str]]:
-        """By run id, the studies that asked for it, each with its experiment or else its name.
+    def entries_by_run(self) -> dict[str, tuple[Entry, ...]]:
+        """By run id, in what part every study asked for it; equal runs may play several.
 
         Raises:
             CorruptError: if a study's file is damaged.
         """
-        asked: dict[str, dict[str, str]] = {}
+        asked: dict[str, dict[Entry, None]] = {}
         studies = Studies(self.studies, self.aside)
         for name in studies.names():
-            experiment = str(studies.versions(name)[-1].get("experiment", name))
-            for run_id in studies.runs(name):
-                asked.setdefault(run_id, {})[name] = experiment
-        return asked
+            for run_id, entry in studies.entries(name):
+                asked.setdefault(run_id, {})[entry] = None
+        return {run_id: tuple(entries) for run_id, entries in asked.items()}
 
     def claim(self, run_id: str, *, job: str = "") -> Attempt:
         """Make this process the owner of a registered run.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -25,6 +25,16 @@ RUNS = "runs"
 SHOWN = 3
 """Differences that an error tells."""
 Content = dict[str, Any]
+
+
+class Entry(NamedTuple):
+    """The part that a run plays in a study."""
+
+    study: str
+    experiment: str
+    """That the study is a stage of; the study itself if it is none."""
+    method: str
+    """What the study calls the run's method; empty if it lists its runs alone."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,18 @@ class Studies:
         raise ConfigError(
             f"study {name!r}: not in {self.folder.parent}; {nearest(name, self.names())}"
         )
+
+    def entries(self, name: str) -> Iterator[tuple[str, Entry]]:
+        """The id of every run that a study on record asks for, and in what part.
+
+        Raises:
+            CorruptError: if a file is damaged.
+        """
+        newest = self.versions(name)[-1]
+        experiment = str(newest.get("experiment", name))
+        for each in newest.get(RUNS, []):
+            point = {"run_id": each} if isinstance(each, str) else each
+            yield point["run_id"], Entry(name, experiment, str(point.get("method", "")))
 
     def names(self) -> list[str]:
         """Of all studies on record, in order."""

@@ -186,6 +186,9 @@ class Sweep:
         for run_id, _ in new:
             if run_id not in self._jobs and run_id not in self._waiting:
                 self._waiting.append(run_id)
+        if new:
+            urgency = {run_id: place for place, run_id in enumerate(self._wanted)}
+            self._waiting = deque(sorted(self._waiting, key=lambda each: urgency.get(each, -1)))
 
     def _got_further(self, run_id: str) -> None:
         self._agenda.ended(run_id)
@@ -370,6 +373,7 @@ class Sweep:
     def _progress(self) -> Progress:
         running = [self._running(run_id) for run_id in self._jobs]
         elapsed = time.monotonic() - self._began
+        spent = self._agenda.spent()
         return Progress(
             total=len(self._by_id),
             done=len(self.results) + len(self.failures),
@@ -377,16 +381,18 @@ class Sweep:
             diverged=self._diverged,
             failed=len(self.failures),
             elapsed=elapsed,
-            seconds_left=self._seconds_left(elapsed, running),
+            seconds_left=self._seconds_left(elapsed, running, spent),
             running=running,
             elsewhere=len(self._elsewhere),
             retried=sum(self._failed_tries.values()) - len(self.failures),
-            spent=self._agenda.spent(),
+            spent=spent,
         )
 
-    def _seconds_left(self, elapsed: float, running: list[RunningRun]) -> float | None:
+    def _seconds_left(
+        self, elapsed: float, running: list[RunningRun], spent: Spent | None
+    ) -> float | None:
         """Time per run so far, a running one counted by its share, times the runs left."""
-        if (spent := self._agenda.spent()) is not None:
+        if spent is not None:
             trained = spent.so_far - self._spent_before
             return elapsed / trained * spent.asked if trained > 0.1 else None
         done = len(self.results) + len(self.failures)

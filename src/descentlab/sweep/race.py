@@ -6,6 +6,7 @@ whoever left it, and runs that were trained before cost nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
@@ -21,7 +22,12 @@ from descentlab.sweep.racing.scheduler import ROUNDING, Report
 
 
 class Racers(Protocol):
-    """A scheduler, or several, whose cells are called by the ids of their runs."""
+    """A race whose cells are called by the ids of their runs."""
+
+    @property
+    def cells(self) -> Iterable[str]:
+        """All that it may ask for."""
+        ...
 
     def ask(self) -> Iterable[tuple[str, float]]:
         """What to train, and until which share of its budget."""
@@ -33,10 +39,14 @@ class Racers(Protocol):
 
 
 class Race(Agenda):
-    """What schedulers want of runs.
+    """What races want of runs.
+
+    Two may ask for the same run. Where one has stopped it and another brings it to its end,
+    both have the result: the one that stopped it is told once no race asks for anything, so that
+    no decision rests on which of them was faster.
 
     Args:
-        racers: schedulers; two may ask for the same run.
+        racers: the races.
         runs: by id, all that may be asked for; they are looked up when they are.
         store: where they are registered and trained.
     """
@@ -49,15 +59,27 @@ class Race(Agenda):
         self._given_up: set[str] = set()
 
     def wanted(self) -> Mapping[str, int | None]:
+        wanted = self._asked()
+        if not wanted:
+            self._share_results()
+            wanted = self._asked()
+        return wanted
+
+    def _asked(self) -> dict[str, int | None]:
+        """What is asked beyond what is known, first for the race that waits for least.
+
+        A race decides when all that it asked for is there, and has most still to ask one after
+        another if it asks for little at a time; others fill the time meanwhile.
+        """
         while self._tell_what_is_known():
             pass
+        asked = sorted((list(racers.ask()) for racers in self._racers), key=self._left)
         wanted: dict[str, int | None] = {}
-        for racers in self._racers:
-            for run_id, until in racers.ask():
-                step = self._step(run_id, until)
-                before = wanted.setdefault(run_id, step)
-                if before is not None and (step is None or step > before):
-                    wanted[run_id] = step
+        for run_id, until in itertools.chain(*asked):
+            step = self._step(run_id, until)
+            before = wanted.setdefault(run_id, step)
+            if before is not None and (step is None or step > before):
+                wanted[run_id] = step
         return wanted
 
     def ended(self, run_id: str) -> None:
@@ -81,11 +103,24 @@ class Race(Agenda):
         for racers in self._racers:
             for run_id, until in list(racers.ask()):
                 report = self._standing(run_id)
-                whole = report.loss is not None or report.diverged
-                if whole or report.fraction >= self._share(run_id, until) - ROUNDING:
+                if _whole(report) or report.fraction >= self._share(run_id, until) - ROUNDING:
                     racers.tell(run_id, report._replace(fraction=max(report.fraction, until)))
                     told = True
         return told
+
+    def _left(self, legs: Iterable[tuple[str, float]]) -> float:
+        """What is left of some legs to train, in runs."""
+        return math.fsum(until - self._standing(run_id).fraction for run_id, until in legs)
+
+    def _share_results(self) -> None:
+        """Tell every race of all its runs that have a result, whoever asked for it."""
+        for racers in self._racers:
+            for run_id in racers.cells:
+                if not self._store.folder(run_id).done.exists():
+                    continue
+                if not _whole(self._standing(run_id)):
+                    self.ended(run_id)  # another driver has finished it since
+                racers.tell(run_id, self._standing(run_id))
 
     def _step(self, run_id: str, until: float) -> int | None:
         """The step that ends a leg; None for a run's end."""
@@ -117,6 +152,10 @@ class Race(Agenda):
             return Report(0.0, diverged=given_up)
         attempt, step = found
         return Report(step / steps, _curve(attempt, step, steps), diverged=given_up)
+
+
+def _whole(report: Report) -> bool:
+    return report.loss is not None or report.diverged
 
 
 def _curve(attempt: Attempt, step: int, steps: int) -> Curve:

@@ -14,6 +14,7 @@ import msgspec
 from descentlab.config import NonNegativeInt, build, set_path, shown
 from descentlab.errors import ConfigError, SettingError
 from descentlab.sweep.axes import LARGEST, values_of
+from descentlab.sweep.racing.names import Name
 
 Axes = dict[str, list[Any]]
 """By dotted key of a setting, the values that it takes."""
@@ -72,6 +73,8 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What is compared; each method has the study's axes and its own."""
     seeds: list[NonNegativeInt] = []
     """Each setting runs with each of them; with the run's own if there are none."""
+    racing: Name = "none"
+    """Who decides which runs train on; every run is trained to its end if nobody does."""
 
     def __post_init__(self) -> None:
         count = 0

@@ -1,13 +1,15 @@
 """The races of a study: one for each method, and for each value of what is not tuned.
 
 Numbers of the optimizer are tuned: runs that differ in nothing else meet. Runs that differ in
-their method, a name, their seed, batch size, or anything outside the table ``optimizer`` are in
-races of their own, since their losses are not alike.
+their method, a name, batch size, or anything outside the table ``optimizer`` are in races of
+their own, since their losses are not alike. A setting races with its first seed; the best run
+with the others, too (``replicates``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -18,10 +20,11 @@ from descentlab.runs.store import Store
 from descentlab.sweep.race import Race
 from descentlab.sweep.racing.choice import scheduler_named
 from descentlab.sweep.racing.grid import Cell, Kind, Value, no_drop_before
-from descentlab.sweep.racing.races import Races
+from descentlab.sweep.racing.races import races
+from descentlab.sweep.racing.replicates import Replicated, Replicates
 from descentlab.sweep.racing.scheduler import SEED_SD
 from descentlab.sweep.recorded import kind_of
-from descentlab.sweep.study import Point
+from descentlab.sweep.study import SEED, Point
 
 TUNED = "optimizer."
 """What settings begin with along which runs are compared."""
@@ -33,10 +36,16 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     race: str
     """Its method, and what else is the same in all its runs."""
     winner: str | None
-    """A run's id; None if none came to its end with a finite loss."""
+    """The id of its run with the seed of the race; None if no setting came to its end with a
+    finite loss."""
+    loss: float | None
+    """The winner's, in nats: the mean over its seeds."""
     within_noise: list[str]
+    """Settings that differ from the winner by noise alone, it first; ids as above."""
+    settings: list[Replicated]
+    """All that came to their end with every seed, the best first."""
     cost: float
-    """Share of the price of the race's whole grid."""
+    """Share of the price of the race's whole grid, all seeds of it."""
 
 
 class StudyRace:
@@ -45,26 +54,29 @@ class StudyRace:
     Args:
         points: of the study.
         runs: of each point, in the same order.
-        name: of the scheduler.
+        scheduler: its name.
 
     Raises:
         ConfigError: for a name that no scheduler has.
     """
 
-    def __init__(self, points: Sequence[Point], runs: Sequence[Run], name: str) -> None:
-        make = scheduler_named(name)
-        self.name = name
+    def __init__(self, points: Sequence[Point], runs: Sequence[Run], scheduler: str) -> None:
+        make = scheduler_named(scheduler)
+        self.name = scheduler
         self.runs = {run.run_id: run for run in runs}
-        members: dict[str | None, dict[str, Mapping[str, Any]]] = {}
-        for point, run in zip(points, runs, strict=True):
-            members.setdefault(point.method, {}).setdefault(run.run_id, point.values)
-        self._races = {
-            method: Races(self._cells(own), _kinds(own), make) for method, own in members.items()
-        }
+        self.labels: dict[str, dict[str, str]] = {}
+        """By race and the id of a run that races, its setting as a person would write it."""
+        self.races: dict[str, Replicates] = {}
+        for method, own in _by_method(points, runs).items():
+            found = races(self._cells(own.raced), _kinds(own.raced), make)
+            for race, one in found.items():
+                name = " ".join(filter(None, [method, race]))
+                self.races[name] = Replicates(one, own.replicates(one.cells))
+                self.labels[name] = {key: _setting(method, own.raced[key]) for key in one.cells}
 
     def agenda(self, store: Store) -> Race:
         """What a driver is to do about the races in a store."""
-        return Race(list(self._races.values()), self.runs, store)
+        return Race(list(self.races.values()), self.runs, store)
 
     def _cells(self, own: Mapping[str, Mapping[str, Any]]) -> list[Cell]:
         kinds = _kinds(own)
@@ -80,29 +92,68 @@ class StudyRace:
 
     def found(self, *, seed_sd: float = SEED_SD) -> list[Found]:
         """What each race found so far."""
-        return [
-            Found(
-                race=" ".join(filter(None, [method, race])),
-                winner=outcome.winner,
-                within_noise=outcome.within_noise,
-                cost=outcome.cost,
+        found = []
+        for race, replicates in self.races.items():
+            outcome = replicates.result(seed_sd=seed_sd)
+            found.append(
+                Found(
+                    race=race,
+                    winner=outcome.winner,
+                    loss=outcome.loss,
+                    within_noise=outcome.within_noise,
+                    settings=replicates.replicated(),
+                    cost=outcome.cost,
+                )
             )
-            for method, races in self._races.items()
-            for race, outcome in races.results(seed_sd=seed_sd).items()
-        ]
+        return found
 
     def record(self) -> bytes:
         """Every decision with the numbers that it rested on, as JSON."""
-        decisions = {
-            " ".join(filter(None, [method, race])): made
-            for method, races in self._races.items()
-            for race, made in races.decisions.items()
-        }
+        decisions = {race: replicates.decisions for race, replicates in self.races.items()}
         return canonical_json(
             msgspec.to_builtins(
                 {"scheduler": self.name, "decisions": decisions, "found": self.found()}
             )
         )
+
+
+@dataclass(frozen=True)
+class _Method:
+    """The runs of one method."""
+
+    raced: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Of each setting the one with its first seed, with what varies."""
+    others: dict[str, dict[object, str]] = field(default_factory=dict)
+    """By the id of that, by seed, the ids of the others."""
+
+    def replicates(self, cells: Iterable[str]) -> dict[str, list[str]]:
+        """The other runs of each cell of a race, with the seeds that all of them have."""
+        chosen = {key: self.others.get(key, {}) for key in cells}
+        seeds = [
+            seed
+            for seed in next(iter(chosen.values()))
+            if all(seed in each for each in chosen.values())
+        ]
+        return {key: [each[seed] for seed in seeds] for key, each in chosen.items()}
+
+
+def _by_method(points: Sequence[Point], runs: Sequence[Run]) -> dict[str | None, _Method]:
+    methods: dict[str | None, _Method] = {}
+    first: dict[tuple[str | None, bytes], str] = {}
+    for point, run in zip(points, runs, strict=True):
+        method = methods.setdefault(point.method, _Method())
+        rest = {key: value for key, value in point.values.items() if key != SEED}
+        racing = first.setdefault((point.method, canonical_json(rest)), run.run_id)
+        if racing == run.run_id:
+            method.raced.setdefault(run.run_id, point.values)
+        else:
+            method.others.setdefault(racing, {}).setdefault(point.values[SEED], run.run_id)
+    return methods
+
+
+def _setting(method: str | None, values: Mapping[str, Any]) -> str:
+    """As a person would write it, whatever the seed."""
+    return Point(method, {key: each for key, each in values.items() if key != SEED}).label
 
 
 def _kinds(own: Mapping[str, Mapping[str, Any]]) -> dict[str, Kind]:

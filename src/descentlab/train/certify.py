@@ -102,7 +102,7 @@ def certify(
         progress: told how far each of the two is.
 
     Raises:
-        ConfigError: for a run too short to be disturbed so often.
+        ConfigError: for a run too short to be disturbed so often, or at all.
         DescentError: if the run itself fails.
     """
     steps = int(run.settings["training"]["steps"])
@@ -118,21 +118,26 @@ def certify(
     moments = sorted(chosen.sample(range(1, steps), kills))
     ways: list[Way] = [WAYS[n % len(WAYS)] for n in range(kills)]
     chosen.shuffle(ways)
-    blows = [broken.strike(way, step) for way, step in zip(ways, moments, strict=True)]
+    struck = [broken.strike(way, step) for way, step in zip(ways, moments, strict=True)]
+    blows = [each for each in struck if each is not None]
+    if not blows:
+        raise ConfigError(
+            f"kills: a run of {steps} steps was over before it could be disturbed; give it more"
+        )
     broken.finish()
     attempt = whole.attempt()
     return Certificate(
         run_id=run.run_id,
         seed=seed,
-        blows=[each for each in blows if each is not None],
+        blows=blows,
         comparisons=_compare(whole.folder, broken.folder),
         environment=msgspec.json.decode(attempt.environment.read_bytes()),
     )
 
 
 def _with_checkpoints(run: Run, steps: int) -> Run:
-    """The run with its last state kept, and checkpoints at least every tenth of it."""
-    execution = dict(run.settings.get("execution", {}))
+    """The run with its last state kept, and checkpoints at least every tenth to go on from."""
+    execution = {**run.settings.get("execution", {}), "resume": "exact"}
     execution["checkpoint_every"] = execution.get("checkpoint_every") or max(1, steps // 10)
     execution["final_checkpoint"] = True
     return msgspec.structs.replace(run, settings={**run.settings, "execution": execution})

@@ -259,9 +259,7 @@ def _update(training: Training, loss: float, batch: str, record: Record) -> str 
     """Clip and update, unless loss or gradient is not finite; say then what is not."""
     spec, model, optimizer = training.spec, training.model, training.optimizer
     step = training.step + 1
-    # A norm of bfloat16 would be one: float32 gradients are taken as they are.
-    gradients = [p.grad.float() for p in model.parameters() if p.grad is not None]
-    norm = whole(torch.nn.utils.get_total_norm(gradients))
+    norm = gradient_norm(model)
     limit = spec.optimizer.clip_norm
     clips = limit != "none" and norm.item() > limit
     lr = spec.schedule.lr(step, steps=spec.training.steps, peak=spec.optimizer.lr)
@@ -279,6 +277,13 @@ def _update(training: Training, loss: float, batch: str, record: Record) -> str 
     optimizer.zero_grad()
     training.step = step
     return None
+
+
+def gradient_norm(model: nn.Module) -> Tensor:
+    """The 2-norm of all gradients, over all processes, in float32 whatever their type."""
+    # A norm of bfloat16 would be one: float32 gradients are taken as they are.
+    gradients = [p.grad.float() for p in model.parameters() if p.grad is not None]
+    return whole(torch.nn.utils.get_total_norm(gradients))
 
 
 def what_is_not_finite(model: nn.Module, loss: float) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,7 @@ import msgspec
 
 from descentlab import __version__
 from descentlab.config import cache_folder, canonical_json, digest, seal, unseal
-from descentlab.errors import DescentError, StorageError
+from descentlab.errors import ConfigError, CorruptError, DescentError, StorageError
 from descentlab.processes import usable_cores
 from descentlab.runs.records import last_record
 from descentlab.runs.store import Store
@@ -36,7 +37,14 @@ TOO_MANY = {"cpu": 5e12, "cuda": 1e15}
 """Operations of one sequence beyond which nothing is timed: a minute and more."""
 FORWARD = 1 / 3
 """Share of a training token's operations that an evaluated one takes."""
-NOT_COMPUTED = ("checkpoint_every", "checkpoint_minutes", "final_checkpoint", "resume")
+NOT_COMPUTED = (
+    "checkpoint_every",
+    "checkpoint_minutes",
+    "final_checkpoint",
+    "resume",
+    "takeover_after",
+    "hang_after",
+)
 """Settings of the execution that do not make steps faster."""
 
 
@@ -86,11 +94,13 @@ def finished_paces(store: Store, runs: Mapping[str, Settings]) -> dict[str, Pace
 
     Args:
         store: where they lie.
-        runs: their settings by run id; those without timings are passed over.
+        runs: their settings by run id; those without timings, or damaged, are passed over.
     """
     found: dict[str, list[tuple[float, float, int]]] = {}
     for run_id, settings in runs.items():
-        attempt = store.latest_attempt(run_id)
+        attempt = None
+        with suppress(CorruptError, ConfigError):  # of a run that is damaged, or written newer
+            attempt = store.latest_attempt(run_id)
         record = last_record(attempt.timing) if attempt is not None else None
         if record is None or "summary" not in record:
             continue

@@ -25,6 +25,7 @@ from descentlab.train.loop import (
     Observer,
     Training,
     batch_hash,
+    gradient_norm,
     train,
     what_is_not_finite,
 )
@@ -144,7 +145,7 @@ def _look(
     loss = training.leave_gradient(rows_BL1)
     gradients = {name: each.grad for name, each in model.named_parameters()}
     present = {name: each for name, each in gradients.items() if each is not None}
-    norm = torch.nn.utils.get_total_norm(present.values()).item()
+    norm = gradient_norm(model).item()
     finite = math.isfinite(loss) and math.isfinite(norm)
     weights = {name: each.detach() for name, each in model.named_parameters()}
     tensors = {f"weights/{name}": each.cpu().contiguous() for name, each in weights.items()}
@@ -193,8 +194,7 @@ def _chosen_step(folder: RunFolder, spec: RunSpec, step: int | None) -> int:
 def _newest_before(folder: RunFolder, step: int) -> Checkpoint | None:
     """The newest valid checkpoint from which the step lies ahead; damaged ones are left alone."""
     attempts = [folder.attempt(n) for n in range(folder.generations(), 0, -1)]
-    found = [(path.name, each, path) for each in attempts for path in checkpoints.stored(each)]
-    for _, attempt, path in sorted(found, key=lambda each: each[0], reverse=True):
+    for attempt, path in [(each, path) for each in attempts for path in checkpoints.stored(each)]:
         try:
             manifest = checkpoints.verified(path, attempt)
         except Damage:

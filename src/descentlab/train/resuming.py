@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from msgspec.structs import replace
 from descentlab.errors import BusyError, ConfigError
 from descentlab.runs import checkpoints
 from descentlab.runs.checkpoints import Checkpoint
+from descentlab.runs.folder import Attempt, RunFolder
 from descentlab.runs.records import RecordWriter
-from descentlab.runs.store import Attempt, Store
+from descentlab.runs.store import Store
 from descentlab.train import checkpoint
 from descentlab.train.environment import fingerprint
 from descentlab.train.loop import Training
@@ -31,7 +33,13 @@ class Beginning:
     fingerprint: Mapping[str, Any]
     """Of this process, computing that spec."""
     checkpoint: Checkpoint | None = None
-    """Copied into the attempt; None for the first step."""
+    """None for the first step."""
+
+    def copied_into(self, attempt: Attempt) -> Beginning:
+        """The same, with the checkpoint and the records up to it in an attempt's own folder."""
+        if self.checkpoint is None:
+            return self
+        return dataclasses.replace(self, checkpoint=checkpoints.adopt(self.checkpoint, attempt))
 
     @property
     def step(self) -> int:
@@ -55,27 +63,27 @@ class Beginning:
 
 
 def beginning(
-    attempt: Attempt, spec: RunSpec, processes: int, warn: Callable[[str], None]
+    folder: RunFolder, spec: RunSpec, processes: int, warn: Callable[[str], None]
 ) -> Beginning:
-    """Find where an attempt goes on, and copy it there.
+    """Find where a run goes on.
 
     Raises:
         CorruptError: if the run had checkpoints and none is valid.
         ConfigError: if this process cannot give the bits of the one that saved it.
     """
     resume = spec.execution.resume
-    found = None if resume == "restart" else checkpoints.newest(attempt.run_folder, warn)
+    found = None if resume == "restart" else checkpoints.newest(folder, warn)
     if found is None:
         return Beginning(spec, fingerprint(spec, processes))
     spec = _as_begun(spec, found)
     known = fingerprint(spec, processes)
     if resume == "exact" and (changed := differences(found, known)):
         raise ConfigError(
-            f"run {attempt.run_folder.run_id}: stopped after step {found.manifest.step} where "
+            f"run {folder.run_id}: stopped after step {found.manifest.step} where "
             f"{changed}, so the same bits cannot be promised here; go on there, or set "
             'execution.resume to "inexact", which the result will tell, or to "restart"'
         )
-    return Beginning(spec, known, checkpoints.adopt(found, attempt))
+    return Beginning(spec, known, found)
 
 
 def _as_begun(spec: RunSpec, found: Checkpoint) -> RunSpec:

@@ -179,7 +179,7 @@ def _compete(connection: Connection, contender: Contender, device: str) -> None:
             began = time.perf_counter()
         left -= 1
 
-    with suppress(EOFError):  # nobody waits any more
+    with suppress(EOFError, ConnectionError):  # nobody waits any more
         try:
             contender(turn)
         except _Over:

@@ -97,17 +97,18 @@ def train_in_store(
         spec = run_spec(run.settings, where=f"run {run.run_id}")
         here.check(spec)
         set_up_process(spec)
-        known = environment(spec, here.size)
         heart = heart_of(store, attempt, spec)
         with ExitStack() as alive:
 
-            def begin() -> None:
+            def begin() -> Beginning:
                 alive.enter_context(heart)
-                attempt.begin(known)
+                begun = beginning(folder, spec, here.size, warn)
+                attempt.begin(environment(begun.spec, here.size))
+                return begun.copied_into(attempt)
 
-            here.by_first(begin)
+            begun = here.by_first(begin)
             data = tokens_of(run, spec)
-            stop = _train(spec, data, store, attempt, heart, progress, warn, here, pause_at)
+            stop = _train(begun, data, store, attempt, heart, progress, here, pause_at)
     except (Interrupted, Paused, KeyboardInterrupt) as interruption:
         if here.first:
             with suppress(StorageError):  # the state is saved, and that it ended can be seen
@@ -167,20 +168,18 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def _train(
-    spec: RunSpec,
+    begun: Beginning,
     data: PreparedData,
     store: Store,
     attempt: Attempt,
     heart: Heart,
     progress: Progress,
-    warn: Callable[[str], None],
     here: World,
     pause_at: int,
 ) -> Stop:
-    steps = spec.training.steps
-    begun = here.by_first(lambda: beginning(attempt, spec, here.size, warn))
+    spec, steps = begun.spec, begun.spec.training.steps
     with stop_between_steps() as stop, ExitStack() as files:
-        recorder = Recorder(attempt, begun.spec, files) if here.first else None
+        recorder = Recorder(attempt, spec, files) if here.first else None
         saver = Saver(store, attempt, begun, recorder.files if recorder else [], here)
 
         def observe(record: Mapping[str, Value]) -> None:
@@ -200,7 +199,7 @@ def _train(
             probes=recorder.probes if recorder else _ignore,
             boundary=_boundary(begun, saver, stop, heart, here, pause_at),
         )
-        outcome = train(begun.spec, data, observer, begun.snapshot, here)
+        outcome = train(spec, data, observer, begun.snapshot, here)
         if recorder is not None:
             recorder.summarise(here.size)
         if spec.execution.final_checkpoint:

@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 TIMEOUT = timedelta(minutes=10)
 """After which a process that waits for another takes it for lost."""
+OF_TORCHRUN = ("RANK", "MASTER_ADDR", "MASTER_PORT")
+"""What it tells each process by its environment, besides ``WORLD_SIZE``."""
 BUCKET = 2**23
 """Entries of gradients that are reduced at a time: enough to be quick, few enough to hold twice."""
 
@@ -122,11 +124,15 @@ class World:
         return [parts[n % self.size][n // self.size] for n in range(count)]
 
     def average(self, gradients: Sequence[Tensor]) -> None:
-        """Replace gradients by their means over processes, in place, a bucket at a time."""
+        """Replace gradients by their means over processes, in place, a bucket at a time.
+
+        They are added in float32 at least, as those of micro-batches are.
+        """
         if self.size == 1:
             return
         for bucket in _buckets(gradients):
             flat = torch.cat([each.flatten() for each in bucket])
+            flat = flat.to(torch.promote_types(flat.dtype, torch.float32))
             dist.all_reduce(flat)
             flat /= self.size
             for gradient, part in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
@@ -154,8 +160,10 @@ def world() -> Iterator[World]:
     """Join the processes that torchrun started with this one, if it did.
 
     Raises:
-        ConfigError: if torch was built without what they talk through.
+        ConfigError: if torch was built without what they talk through, or if the environment
+            has only a part of what torchrun sets.
     """
+    _refuse_half_an_environment()
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         yield World()
@@ -170,6 +178,18 @@ def world() -> Iterator[World]:
         yield World(dist.get_rank(), size)
     finally:
         dist.destroy_process_group()
+
+
+def _refuse_half_an_environment() -> None:
+    """Refuse a ``WORLD_SIZE`` that torchrun has not set, as a cluster's template may have."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    missing = [each for each in OF_TORCHRUN if each not in os.environ]
+    if size != "1" and (missing or not size.isdecimal() or size == "0"):
+        lacks = f" without {', '.join(missing)}" if missing else ""
+        raise ConfigError(
+            f"WORLD_SIZE: the environment has {size!r}{lacks}; unset it to train in one process, "
+            "or start several with torchrun"
+        )
 
 
 def shard(model: nn.Module, blocks: Sequence[nn.Module], method: str) -> None:

@@ -85,6 +85,19 @@ OURS = pd.DataFrame(
 )  # fmt: skip
 
 
+def test_what_a_table_says_of_a_run_that_diverged_is_kept(tmp_path, store):
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "method,lr,beta,final_perplexity,diverged\n"
+        "signum,1e-3,0.9,57971.97,true\nsignum,2e-3,0.9,nan,\nsignum,4e-3,0.9,31.5,false\n"
+    )
+    import_table(path, store)
+    assert [run.diverged for run in load_imported(store)] == [True, True, False]
+    first, second, third = (run.reported for run in load_imported(store))
+    assert (first, third) == ({"final_perplexity": 57971.97}, {})
+    assert math.isnan(second["final_perplexity"])
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_table_with_our_columns(form, tmp_path, store):
     step = import_table(write(OURS, tmp_path / f"ours.{form}"), store)

@@ -91,6 +91,8 @@ def test_divergence(value, diverged, note):
     assert run.diverged is diverged
     assert run.final_perplexity == (None if diverged else value)
     assert [each for each in run.notes if each.startswith("diverged")] == ([note] if note else [])
+    expected = {"final_perplexity": pytest.approx(value, nan_ok=True)} if diverged else {}
+    assert run.reported == expected
 
 
 def test_a_row_that_was_typed_by_hand():
@@ -108,6 +110,7 @@ def test_a_batch_of_one_device():
     run = one("Adam_410M_SP_SL2048_8Btok_BS512.pkl", bs=64, num_steps=7800)
     assert (run.batch_size, run.tokens, run.model) == (512, 7800 * 512 * 2048, "410M")
     assert "bs=64 is the batch of one device of 8" in run.notes
+    assert run.reported == {"batch_size": 64}
     assert not any("billion tokens" in note for note in run.notes)
     odd = one(bs=96)
     assert odd.batch_size == 96

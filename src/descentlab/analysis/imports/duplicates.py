@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from typing import NamedTuple
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -45,6 +45,19 @@ def _key(run: ImportedRun) -> Hashable | None:
     conditions = (run.dataset, run.model, run.sequence_length, run.batch_size, run.steps)
     if None in conditions:
         return None
-    spelled = {"method": run.method, **run.settings}
-    method: Method = msgspec.convert(spelled, AnyMethod)
-    return (*conditions, run.seed, canonical_json(method.canonical()))
+    return (*conditions, run.seed, settings_key({"method": run.method, **run.settings}))
+
+
+def settings_key(optimizer: Mapping[str, Any]) -> bytes:
+    """What all spellings of a method and its settings have in common.
+
+    Args:
+        optimizer: as a spec has it.
+
+    >>> settings_key({"method": "rmsprop", "lr": 0.1, "beta": 0.9}) == settings_key(
+    ...     {"method": "adam", "lr": 0.1, "beta1": 0.0, "beta2": 0.9}
+    ... )
+    True
+    """
+    method: Method = msgspec.convert(dict(optimizer), AnyMethod)
+    return canonical_json(method.canonical())

@@ -186,21 +186,27 @@ class _Run:
         told = self.constant("diverged")
         if told not in (None, True, False, 0, 1, "true", "false"):
             raise self.wrong("diverged", f"is {str(told)[:80]!r}; allowed are true and false")
-        loss, perplexity = self.number("final_loss"), self.number("final_perplexity")
-        if loss is not None and perplexity is not None:
-            raise self.wrong("final_loss", "is given beside final_perplexity; give one of them")
-        if loss is not None:
-            perplexity = float(_perplexities(np.array([loss]))[0])
+        perplexity = self.told_perplexity()
         if perplexity is not None and perplexity <= 0:
             raise self.wrong("final_perplexity", f"is {perplexity:g}; it must be above 0")
         if told in (True, 1, "true") or (perplexity is not None and not math.isfinite(perplexity)):
             return None, True
         return perplexity, False
 
+    def told_perplexity(self) -> float | None:
+        """The final perplexity as the table has it."""
+        loss, perplexity = self.number("final_loss"), self.number("final_perplexity")
+        if loss is not None and perplexity is not None:
+            raise self.wrong("final_loss", "is given beside final_perplexity; give one of them")
+        if loss is not None:
+            return float(_perplexities(np.array([loss]))[0])
+        return perplexity
+
     def imported(self, number: int, sweep: str) -> ImportedRun:
         method, settings = self.method()
         curve, steps = self.curve()
         final, diverged = self.final()
+        said = self.told_perplexity() if diverged else None
         counts: dict[str, Any] = {name: self.count(name) for name in COUNTS}
         return ImportedRun(
             sweep=self.text("sweep") or sweep,
@@ -211,6 +217,7 @@ class _Run:
             curve_steps=steps if len(curve) else None,
             final_perplexity=final,
             diverged=diverged,
+            reported={} if said is None else {"final_perplexity": said},
             dataset=self.text("dataset"),
             model=self.text("model"),
             **counts,

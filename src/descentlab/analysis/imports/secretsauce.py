@@ -169,10 +169,15 @@ class _Row(NamedTuple):
 
 def _run(row: _Row, known: Conditions) -> ImportedRun:
     method, settings, notes = _method(row)
-    batch_size, batch_notes = _batch_size(row.count_of("bs"), known)
+    given = row.count_of("bs")
+    batch_size, batch_notes = _batch_size(given, known)
     steps = row.count_of("num_steps")
     curve = row.curve()
-    final, final_notes = _final(row.number_of("ppl_test"), curve)
+    value = row.number_of("ppl_test")
+    final, final_notes = _final(value, curve)
+    reported = {} if final is not None else {"final_perplexity": value}
+    if given != known.batch_size:
+        reported["batch_size"] = given
     tokens = steps * batch_size * known.sequence_length
     if tokens // 10**9 != known.billions:
         notes.append(f"trained on {tokens / 1e9:.2f} billion tokens, though the file's name says "
@@ -195,6 +200,7 @@ def _run(row: _Row, known: Conditions) -> ImportedRun:
         steps=steps,
         dataset=known.dataset,
         model=known.model,
+        reported=reported,
         notes=(*notes, *batch_notes, *final_notes),
     )
 

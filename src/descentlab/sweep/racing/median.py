@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Unpack
 
 from descentlab.errors import ConfigError
+from descentlab.sweep.racing.arrivals import Arrivals
 from descentlab.sweep.racing.grid import Cell, Kind
 from descentlab.sweep.racing.rungs import WINDOW
-from descentlab.sweep.racing.scheduler import Scheduler
+from descentlab.sweep.racing.scheduler import Usual
 
 
-class Median(Scheduler):
-    """Cells in a random order; at each tenth of its budget a cell meets the median.
+class Median(Arrivals):
+    """At each tenth of its budget a cell meets the median of those that were there before.
 
     Args:
         cells, axes, seed, budget: as for every scheduler.
@@ -31,49 +34,30 @@ class Median(Scheduler):
         cells: Sequence[Cell],
         axes: Mapping[str, Kind],
         *,
-        seed: int = 0,
-        budget: float = 1.0,
         every: float = 0.1,
         startup: int = 4,
         width: int = 8,
+        **usual: Unpack[Usual],
     ) -> None:
         if not 0 < every <= 1:
             raise ConfigError(f"every: got {every}; a share of the budget in (0, 1]")
-        self._fractions = [n * every for n in range(1, round(1 / every))] + [1.0]
-        self._startup, self._width = startup, width
-        self._told: list[dict[str, float]] = [{} for _ in self._fractions]
-        super().__init__(cells, axes, seed=seed, budget=budget)
-
-    def _begin(self) -> None:
-        self._waiting = self.shuffled(list(self.grid.cells))
-        self._start()
-
-    def _start(self) -> None:
-        while self._waiting and len(self._wanted) < self._width:
-            if not self._want(self._waiting[0], self._fractions[0]):
-                return
-            key = self._waiting.pop(0)
-            if key not in self._wanted:
-                self._arrive(key)
-
-    def _advance(self, key: str) -> None:
-        self._arrive(key)
-        self._start()
+        self._startup = startup
+        fractions = [*(n * every for n in range(1, round(1 / every))), 1.0]
+        super().__init__(cells, axes, fractions=fractions, width=width, **usual)
 
     def _arrive(self, key: str) -> None:
-        """Compare a cell at every fraction that it has reached, and let it go on if it may."""
-        for number, fraction in enumerate(self._fractions[:-1]):
+        for fraction, following in pairwise(self._fractions):
             if self._diverged(key) or self.reached(key) < fraction - 1e-9:
                 return
-            if key in self._told[number]:
+            if key in self._told[fraction]:
                 continue
-            others = list(self._told[number].values())
+            others = list(self._told[fraction].values())
             score = self.curve(key).smoothed(fraction, WINDOW)
-            self._told[number][key] = score
+            self._told[fraction][key] = score
             if len(others) >= self._startup and score > (median := statistics.median(others)):
                 self._decide(key, fraction, "dropped", "median", score=score, threshold=median)
                 return
             self._decide(key, fraction, "kept", "median", score=score)
-            if not self._want(key, self._fractions[number + 1]):
+            if not self._want(key, following):
                 self._decide(key, fraction, "dropped", "budget")
                 return

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from descentlab.sweep.racing.full_grid import FullGrid
 from descentlab.sweep.racing.grid import Cell, Kind, no_drop_before
-from descentlab.sweep.racing.racing import Racing
+from descentlab.sweep.racing.racing import Racing, Rules
 from descentlab.sweep.racing.scheduler import Report
 from descentlab.sweep.tuning import Axis, Decays, Point, Search
 
@@ -28,15 +28,22 @@ class RacedSearch:
     Args:
         axes: of the grid; the one named ``lr`` holds learning rates.
         method: the method's name, by which runs of SGD are spared for long.
-        racing: whether to race; if not, every point is trained to its end.
+        rules: of the race; None to train every point to its end.
     """
 
-    def __init__(self, axes: Sequence[Axis], *, method: str, racing: bool = True) -> None:
+    def __init__(
+        self,
+        axes: Sequence[Axis],
+        *,
+        method: str,
+        rules: Rules | None = Rules(),  # noqa: B008 frozen
+    ) -> None:
         self.search = Search(axes)
         self._no_drop_before = no_drop_before(method)
         self._points: dict[str, Point] = {}
         kinds: dict[str, Kind] = {axis.name: _kind(axis) for axis in axes}
-        self.race = (Racing if racing else FullGrid)(self._cells(self.search.start()), kinds)
+        cells = self._cells(self.search.start())
+        self.race = FullGrid(cells, kinds) if rules is None else Racing(cells, kinds, rules=rules)
 
     def ask(self) -> list[tuple[Point, float]]:
         """Points, and the share of its budget until which each is to be trained."""

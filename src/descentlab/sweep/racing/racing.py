@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Unpack
 
 import msgspec
 import numpy as np
 
 from descentlab.sweep.racing.grid import Cell, Kind
 from descentlab.sweep.racing.rungs import check_rungs, rungs
+from descentlab.sweep.racing.scheduler import Usual
 from descentlab.sweep.racing.waves import Waves
 
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -82,15 +83,14 @@ class Racing(Waves):
         cells: Sequence[Cell],
         axes: Mapping[str, Kind],
         *,
-        seed: int = 0,
-        budget: float = 1.0,
-        rules: Rules | None = None,
+        rules: Rules = Rules(),  # noqa: B008 frozen
+        **usual: Unpack[Usual],
     ) -> None:
-        self.rules = rules or Rules()
+        self.rules = rules
         check_rungs(self.rules.first, self.rules.eta)
         self._compared: dict[float, list[str]] = {}
         self._finalists: set[str] = set()
-        super().__init__(cells, axes, seed=seed, budget=budget)
+        super().__init__(cells, axes, **usual)
 
     def _plan(self, keys: list[str]) -> Iterator[None]:
         alive = list(keys)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, TypedDict
 
 import msgspec
 
@@ -89,6 +89,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the whole grid's price."""
 
 
+class Usual(TypedDict, total=False):
+    """What every scheduler may be given besides its cells and axes."""
+
+    seed: int
+    budget: float
+
+
 class Scheduler(ABC):
     """Decides which cells of one grid are trained on.
 
@@ -116,7 +123,7 @@ class Scheduler(ABC):
             raise ConfigError(f"budget: got {budget}; a share of the grid's price in (0, 1]")
         self.grid = Grid(cells, axes)
         if names := [name for name, kind in axes.items() if kind == "category"]:
-            raise ConfigError(f"axis {names[0]}: a race has no categories; use Races to split it")
+            raise ConfigError(f"axis {names[0]}: a race has no categories; use races() to split it")
         self.seed = seed
         self.budget = budget
         self.decisions: list[Decision] = []
@@ -126,6 +133,11 @@ class Scheduler(ABC):
         self._shares: dict[str, float] = {}
         self._committed = 0.0
         self._begin()
+
+    @property
+    def cells(self) -> Iterable[str]:
+        """The keys of all cells."""
+        return self.grid.cells
 
     def ask(self) -> list[Leg]:
         """What to train next, the most urgent first; empty when the race is over."""

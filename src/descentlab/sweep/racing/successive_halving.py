@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Unpack
 
 from descentlab.sweep.racing.grid import Cell, Kind
 from descentlab.sweep.racing.rungs import WINDOW, check_rungs, rungs
+from descentlab.sweep.racing.scheduler import Usual
 from descentlab.sweep.racing.waves import Waves
 
 
@@ -32,14 +34,13 @@ class SuccessiveHalving(Waves):
         cells: Sequence[Cell],
         axes: Mapping[str, Kind],
         *,
-        seed: int = 0,
-        budget: float = 1.0,
         first: float = 1 / 9,
         eta: float = 3.0,
+        **usual: Unpack[Usual],
     ) -> None:
         check_rungs(first, eta)
         self._rungs, self._eta = rungs(first, eta), eta
-        super().__init__(cells, axes, seed=seed, budget=budget)
+        super().__init__(cells, axes, **usual)
 
     def _plan(self, keys: list[str]) -> Iterator[None]:
         alive = self._affordable(self.shuffled(keys))

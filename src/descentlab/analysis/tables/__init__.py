@@ -1,0 +1,1 @@
+"""The paper's tables, and what its figures draw, as frames from any store's runs."""

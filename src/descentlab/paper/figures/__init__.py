@@ -1,0 +1,1 @@
+"""The paper's figures from the runs of any store; ``analysis.figures`` has the charts."""
