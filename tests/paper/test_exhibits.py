@@ -109,6 +109,7 @@ def test_all_of_a_small_store(store, tmp_path):
     assert text.count("\n- **") == len(EXHIBITS)
     assert "missing: the runs that it needs: emasign over learning rates and β." in text
     assert "missing: no runs of rmsprop." in text
+    assert "The paper's numbers are of another setting: 160M, SlimPajama" in text
 
 
 def test_table_1_of_a_small_store(store):

@@ -128,6 +128,7 @@ def test_what_the_files_do_not_have_is_told(pieces, material):
     assert without == {"table1", "table2", "table3", "fig4", "fig5", "fig11", "fig12", "fig14",
                        "fig17"}  # fmt: skip
     text = index(list(pieces.values()), material, "released")
+    assert "another setting" not in text
     told = text.partition("## What there is")[2]
     for name in ("Table 2", "Table 3", "Figure 4", "Figure 5", "Figure 11", "Figure 12"):
         entry = told.partition(f"**{name}:")[2].partition("\n- **")[0]

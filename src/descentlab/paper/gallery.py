@@ -13,7 +13,7 @@ from descentlab.analysis.markdown import escaped
 from descentlab.analysis.selection import amount
 from descentlab.analysis.tables.methods import clipped_alike
 from descentlab.charts import save
-from descentlab.paper.exhibit import Exhibit, Headline, Material, Shown
+from descentlab.paper.exhibit import PAPERS, Exhibit, Headline, Material, Shown
 from descentlab.paper.figures.naming import setting_of
 from descentlab.storage import storage_errors
 
@@ -110,6 +110,8 @@ def index(pieces: Sequence[Piece], material: Material, source: str) -> str:
         f"From {escaped(source)}: {counted}.",
         f"Compared in: {escaped(str(material.reference), SETTING)}.",
     ]
+    if material.reference != PAPERS:
+        parts.append(f"The paper's numbers are of another setting: {PAPERS}.")
     if len(pieces) == 1:
         parts += [pieces[0].shown.text] if pieces[0].shown.text else []
     headlines = [headline for piece in pieces for headline in piece.shown.headlines]

@@ -72,7 +72,8 @@ LAPTOP_GRIDS = MappingProxyType(
         "sgd": (powers_of_two(4.0, 5), SGD_DECAYS),
     }
 )
-"""Centred by one exploratory seed per method; what still lies on an edge is extended."""
+"""Centred by one exploratory seed per method, then by the optima of grids of 4 × 4; what still lies
+on an edge is extended."""
 
 TINY_GRIDS = MappingProxyType(
     {

@@ -130,7 +130,7 @@ def test_runs_that_were_stopped_were_tried():
 
 
 def test_the_usual_conventions_are_taken_unless_others_are_asked_for():
-    odd = [run("adam", 5, lr=0.02, seed=seed, eps=1e-3) for seed in (101, 102)]
+    odd = [run("adam", 5, lr=0.02, seed=seed, eps=1e-3) for seed in (0, 101)]
     found = evidence([*tuned("adam", [20, 21, 22]), *odd])
     assert found.contender("adam").losses == losses(20, 21, 22)
     assert found.contender("adam", eps=1e-3).losses == losses(5, 5)

@@ -40,6 +40,17 @@ def test_a_trial_is_a_setting_with_the_mean_of_its_seeds():
     assert found.loc[1, "trials"] == 2
 
 
+def test_settings_that_no_column_shows_make_trials_of_their_own():
+    runs = table([3.0, 2.0, 1.0], lr=1.0)
+    floors = {"schedule.floor_lr": 0.0}, {"schedule.floor_lr": 0.1}, {"schedule.floor_lr": 0.1}
+    seeds = 0, 0, 1
+    settings = [{**floor, "seed": seed, "execution.threads": seed}
+                for floor, seed in zip(floors, seeds, strict=True)]  # fmt: skip
+    runs["settings"] = pd.Series(settings)
+    runs["seed"] = seeds
+    assert best_after(runs)["expected"].tolist() == pytest.approx([2.25, 1.5])
+
+
 def test_second_copies_and_runs_without_results_are_no_trials_and_the_latter_are_counted():
     runs = table([3.0, 2.0, 1.0, math.nan])
     runs["duplicate_of"] = [None, None, "r1", None]

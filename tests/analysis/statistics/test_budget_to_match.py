@@ -77,6 +77,7 @@ def test_the_seeds_that_chose_the_winner_do_not_judge_it():
     rows = [*grid("adam", 1e9), *grid("adam", 2e9), *grid("signum", 2e9)]
     for row in rows:
         row["loss"] -= 0.5 * (row["lr"] == 1 and row["method"] == "signum")
+        row["loss"] -= 0.8 * (row["lr"] == 0.5 and row["method"] == "signum")  # lucky second
     for seed in (1, 2, 3):
         fresh = [run("adam", 1e9, seed=seed), run("adam", 2e9, seed=seed)]
         rows += [*fresh, run("signum", 2e9, seed=seed)]

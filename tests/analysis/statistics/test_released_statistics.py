@@ -11,6 +11,7 @@ from descentlab.analysis import load, load_curves
 from descentlab.analysis.imports.importing import import_released
 from descentlab.analysis.statistics.budget_to_match import budget_to_match
 from descentlab.analysis.statistics.near_optimality import family_regret
+from descentlab.analysis.statistics.response_surface import equal_betas_regret, fit_surface
 from descentlab.analysis.statistics.speed_up import share_between_budgets, share_within_curve
 from descentlab.runs.store import Store
 
@@ -96,3 +97,16 @@ def test_equal_betas_in_every_row(runs, sweep, gaps):
         assert found.value == pytest.approx(gap, abs=5e-4)
         assert (found.p_value < 0.05) == (gap > 0.4)
         assert found.low <= gap <= found.high or found.high < gap
+
+
+def test_equal_betas_on_a_surface(runs):
+    """A whole grid is no quadratic; near the best of FineWeb it is, and equal betas are as good."""
+    sweep = runs[runs["sweep"] == FILES[2]]
+    settings = sweep["lr"], sweep["beta1"], sweep["beta2"], sweep["loss"]
+    assert "R² is only 0.77" in fit_surface(*settings, noise=NOISE).doubts
+    near = fit_surface(*settings, within=0.05, noise=NOISE)
+    assert near.doubts == ()
+    assert math.exp(near.optimum.loss) == pytest.approx(25.401, abs=0.05), "the best cell"
+    regret = equal_betas_regret(near)
+    assert regret.low == 0
+    assert 25.401 * regret.high < 0.3, "the paper's bound"

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy import optimize
+from scipy import optimize, stats
 
 from descentlab.analysis.statistics.response_surface import equal_betas_regret, fit_surface
 from descentlab.errors import ConfigError
@@ -105,6 +105,14 @@ def test_lack_of_fit_is_found_where_there_is_some():
     repeated = fitted(twice, wavy)
     assert repeated.lack_of_fit < 1e-6
     assert any("lack of fit" in doubt for doubt in repeated.doubts)
+    losses = bowl(twice) + noise
+    cells = (losses[:100] + losses[100:]) / 2
+    pure = ((losses - np.tile(cells, 2)) ** 2).sum()
+    surface = fitted(twice, losses)
+    ratio = (surface.residual_deviation**2 * 190 - pure) / 90 / (pure / 100)
+    assert surface.lack_of_fit == pytest.approx(stats.f.sf(ratio, 90, 100)), (
+        "cells against ten terms"
+    )
     assert math.isnan(fitted(CELLS, bowl(CELLS)).lack_of_fit), "no noise, no repeats"
 
 

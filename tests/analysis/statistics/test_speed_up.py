@@ -150,6 +150,15 @@ def test_coverage_within_a_curve(drawn):
     assert 0.88 <= covered / runs <= 1.0, f"seed 6: {covered / runs}"
 
 
+def test_without_noise_of_the_curve_the_interval_is_that_of_two_final_losses():
+    """σ√2 over the curve's slope, −0.1·(1 + 2f)."""
+    gap = [curve(0.8) - curve(1.0)]
+    found = share_within_curve(FRACTIONS, curve(FRACTIONS), gap, noise=1e-3, resamples=4000)
+    reach = 1.96 * 1e-3 * math.sqrt(2) / 0.26
+    assert found.low == pytest.approx(0.8 - reach, abs=2e-3)
+    assert found.high == pytest.approx(0.8 + reach, abs=2e-3)
+
+
 def test_long_curves_are_averaged_over_equal_parts():
     at = (np.arange(24_800) + 0.5) / 24_800
     found = share_within_curve(at, curve(at), [curve(0.8) - curve(1.0)] * 2)

@@ -116,6 +116,7 @@ def _finding(source: str, kind: _Kind, runs: pd.DataFrame, values: pd.Series) ->
     counted = values.dropna().map(_shown).value_counts()
     shown = [f"{value} in {count:,}" for value, count in counted.head(4).items()]
     shown += [f"{len(counted) - 4} more values"] * (len(counted) > 4)
+    shown = [str(counted.index[0])] if len(runs) == 1 == len(counted) else shown
     results = int((~runs["diverged"]).sum())
     marked = f"{results:,} of them count as results" if results else "all count as diverged here"
     of = "1 run" if len(runs) == 1 else f"{len(runs):,} runs"

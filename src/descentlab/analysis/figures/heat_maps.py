@@ -65,16 +65,20 @@ def gap_map(
     frames = base.transform_filter("datum.equal").mark_rect(
         fillOpacity=0, stroke="black", strokeWidth=2.2
     )
-    text = base.mark_text(fontSize=11).encode(
-        text="text:N",
-        color=alt.condition(
-            f"datum.finite && datum.gap > {0.45 * cap}", alt.value("white"), alt.value("black")
-        ),
-    )
-    best = text.transform_filter("datum.best").mark_text(fontSize=11, fontWeight="bold")
-    others = text.transform_filter("!datum.best").mark_text(fontSize=11)
     size = {"width": CELL * len(columns), "height": ROW * len(rows)}
-    return alt.layer(cells, bad, others, best, frames, **size, title=title)
+    return alt.layer(cells, bad, *_texts(base, cap), frames, **size, title=title)
+
+
+def _texts(base: alt.Chart, cap: float) -> list[alt.Chart]:
+    """What is written into the cells, white on dark, bold for the best of a row."""
+    dark = f"datum.finite && datum.gap > {0.45 * cap}"
+    text = base.encode(
+        text="text:N", color=alt.condition(dark, alt.value("white"), alt.value("black"))
+    )
+    return [
+        text.transform_filter("datum.best").mark_text(fontSize=11, fontWeight="bold"),
+        text.transform_filter("!datum.best").mark_text(fontSize=11),
+    ]
 
 
 def _written(grid: pd.DataFrame, values: str) -> pd.DataFrame:

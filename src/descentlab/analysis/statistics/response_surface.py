@@ -169,7 +169,7 @@ def equal_betas_regret(
     """What β₁ = β₂ costs on the surface, in nats: never below 0.
 
     The interval is a residual bootstrap: the fit, plus residuals drawn with replacement and
-    widened by ``√(n/(n − 10))``, is fitted again (Efron & Tibshirani 1993, section 9.4). No
+    widened by ``√(n/(n − 10))``, is fitted again (Efron & Tibshirani 1993, chapter 9). No
     resample has a regret below 0, so a quantile of theirs never allows that there is none: the
     upper bound is the percentile, the lower one ``2·value − percentile``, or 0.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,12 +24,13 @@ SETTING = (
     "batch_size",
 )
 """Columns of ``load``'s table that tell one trial of a method from another."""
+ELSEWHERE = ("data.", "execution.")
+"""Beginnings of settings that say where a run's text lay and what it was computed on."""
 
 
 class Optimum(NamedTuple):
     """The best setting of a method."""
 
-    setting: dict[str, object]
     losses: NDArray[np.float64]
     """Final losses ``[n]`` by seed, in nats."""
     seeds: tuple[int | None, ...]
@@ -44,12 +45,11 @@ def with_results(frame: pd.DataFrame) -> pd.DataFrame:
 def by_setting(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row per setting with the mean loss over its seeds, infinite if one diverged.
 
-    Columns ``loss``, ``seeds`` and the ones of ``SETTING``; best first.
+    Columns ``loss`` and ``seeds``, the number of them; indexed by setting, best first.
     """
-    groups = frame.assign(**{name: _plain(frame[name]) for name in SETTING})
-    found = groups.groupby(list(SETTING), dropna=False, sort=False)["loss"]
-    table = found.agg(loss="mean", seeds="size").reset_index()
-    return table.sort_values("loss", kind="stable", ignore_index=True)
+    found = frame["loss"].groupby(_settings(frame), sort=False)
+    table = pd.DataFrame({"loss": found.mean(), "seeds": found.size()})
+    return table.sort_values("loss", kind="stable")
 
 
 def tuned_optimum(frame: pd.DataFrame) -> Optimum:
@@ -63,17 +63,28 @@ def tuned_optimum(frame: pd.DataFrame) -> Optimum:
         frame: runs of one method under one condition, all with results, one or more.
     """
     table = by_setting(frame)
-    best = table[table["seeds"] == table["seeds"].max()].iloc[0]
-    same = pd.Series(True, index=frame.index)
-    for name in SETTING:
-        column = _plain(frame[name])
-        same &= column.isna() if pd.isna(best[name]) else column == best[name]
+    same = _settings(frame) == table.index[table["seeds"] == table["seeds"].max()][0]
     runs = frame[same].sort_values("seed")
     fresh = runs[~runs["seed"].isin(frame.loc[~same, "seed"])]
     runs = fresh if len(fresh) > 1 and fresh["seed"].notna().all() else runs
     seeds = tuple(None if pd.isna(each) else int(each) for each in runs["seed"])
-    setting = {name: best[name] for name in SETTING if not pd.isna(best[name])}
-    return Optimum(setting, runs["loss"].to_numpy(np.float64), seeds, tuple(runs["run"]))
+    return Optimum(runs["loss"].to_numpy(np.float64), seeds, tuple(runs["run"]))
+
+
+def _settings(frame: pd.DataFrame) -> pd.Series:
+    """Number the settings of runs: all that is on record but the seed, the text and the machine."""
+    columns = [frame[name].astype(object).where(frame[name].notna(), None) for name in SETTING]
+    keys = list(zip(*columns, map(_recorded, frame["settings"]), strict=True))
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return pd.Series([numbers[key] for key in keys], index=frame.index, dtype="int64")
+
+
+def _recorded(settings: Mapping[str, object] | float | None) -> str:
+    """Write settings down in one order; a table made by hand may have none."""
+    if not isinstance(settings, Mapping):
+        return ""
+    kept = [each for each in settings.items() if not each[0].startswith(ELSEWHERE)]
+    return str(sorted((name, str(value)) for name, value in kept if name != "seed"))
 
 
 def known_column(frame: pd.DataFrame, names: str | Sequence[str]) -> list[str]:
@@ -87,8 +98,3 @@ def known_column(frame: pd.DataFrame, names: str | Sequence[str]) -> list[str]:
         if name not in frame.columns:
             raise ConfigError(f"column: got {name!r}; {nearest(name, map(str, frame.columns))}")
     return asked
-
-
-def _plain(column: pd.Series) -> pd.Series:
-    """A column whose missing values are all alike, so that they compare."""
-    return column.astype(object).where(column.notna(), None)

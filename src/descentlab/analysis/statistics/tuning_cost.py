@@ -3,8 +3,8 @@
 A comparison after full tuning hides what tuning costs. From the losses ``x₍₁₎ ≤ … ≤ x₍ₙ₎`` of n
 trials, best-of-k has the distribution ``P(best of k > x₍ᵢ₎) = S_i`` with
 
-    S_i = (1 − i/n)^k                  with replacement (Dodge et al. 2019, eq. 7),
-    S_i = C(n − i, k) / C(n, k)        without (Tang et al. 2020, section 3),
+    S_i = (1 − i/n)^k                  with replacement (Dodge et al. 2019),
+    S_i = C(n − i, k) / C(n, k)        without (Tang et al. 2020),
 
 so x₍ᵢ₎ is the best with probability ``S_{i−1} − S_i``. The mean is biased with replacement, towards
 worse losses, and unbiased without: it is the U-statistic of "minimum of k". So without is the
