@@ -50,6 +50,9 @@ def _train(store: Store, run: Run, attempt: Attempt, heart: Heart) -> None:
         return
     if behaviour == "slow":
         time.sleep(0.3)
+    elif behaviour == "waits for go":
+        while not (store.root / "go").exists():
+            time.sleep(0.01)
     elif behaviour == "hang":
         time.sleep(600)
     elif behaviour == "killed" or (behaviour == "killed once" and attempt.generation == 1):

@@ -222,13 +222,18 @@ def test_stopping_ends_the_running_runs_and_going_on_finishes_them(store, pool):
 
 
 def test_a_run_of_another_driver_is_waited_for(store, pool):
-    slow = toy_run(1, "slow")
+    slow = toy_run(1, "waits for go")
     other = sweep(store, [slow], LocalExecutor(1))
     seen: list[Progress] = []
 
+    def see(progress: Progress) -> None:
+        seen.append(progress)
+        if progress.elsewhere:
+            (store.root / "go").touch()
+
     def join_in(progress: Progress) -> None:
         if progress.running and progress.running[0].step and not seen:
-            results = sweep(store, [slow, toy_run(2)], pool, seen.append).drive()
+            results = sweep(store, [slow, toy_run(2)], pool, see).drive()
             assert results[slow.run_id].generation == 1
 
     other.observe = join_in

@@ -57,8 +57,6 @@ def bench(
     where = " with ".join(filter(None, [str(spec), " ".join(assignments)]))
     run = run_spec(settings, where=where)
 
-    import torch
-
     from descentlab.train.compiler import why_not
     from descentlab.train.environment import set_up_process
     from descentlab.train.loop import pick_device
@@ -77,9 +75,14 @@ def bench(
     times = take_turns(
         ways, device=device.type, rounds=rounds, turn_seconds=turn_seconds, tell=screen.tell
     )
-    print(f"{markdown(run, times, device)}\n\n{LEGEND}")
+    print(f"{markdown(run, times, device)}\n\n{LEGEND}\n{_what_was_timed(run, device, rounds)}")
+
+
+def _what_was_timed(run: RunSpec, device: Any, rounds: int) -> str:
+    import torch
+
     place = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-    print(
+    return (
         f"{run.model.parameters:,} parameters, {run.training.batch_size} sequences of "
         f"{run.data.sequence_length} tokens a step, on {place}, {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}, {rounds} rounds."

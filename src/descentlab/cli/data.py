@@ -58,7 +58,6 @@ def prepare(
         seed: chooses the documents that are held out.
         shard_tokens: about how many tokens a shard has; a stop costs at most one.
     """
-    from descentlab.cli.progress import PreparationDisplay, Screen
     from descentlab.config import build
     from descentlab.data.spec import PreparationSpec
     from descentlab.processes import usable_cores
@@ -81,15 +80,18 @@ def prepare(
         raise ConfigError(f"workers: got {workers}; 0 encodes in this process, else 1 or more")
     processes = usable_cores() if workers is None else workers
     folder = out or Path("data") / _name_of(source)
-    if plan:
-        _print_plan(spec, folder, processes)
-        return
+    carry_out = _print_plan if plan else _prepare
+    carry_out(spec, folder, processes)
+
+
+def _prepare(spec: PreparationSpec, folder: Path, workers: int) -> None:
     from descentlab.cli.contents import print_contents
+    from descentlab.cli.progress import PreparationDisplay, Screen
     from descentlab.data.sharding import prepare_shards
 
     screen = Screen()
     with PreparationDisplay(folder.name, screen) as display:
-        prepare_shards(spec, folder, workers=processes, notice=screen.tell, observe=display.show)
+        prepare_shards(spec, folder, workers=workers, notice=screen.tell, observe=display.show)
     print_contents(folder)
     print(f'\nTrain on it with: data.corpus = "{folder}"')
 

@@ -75,13 +75,17 @@ class Screen:
             self._live = None
 
 
-class SweepDisplay:
-    """A sweep's bar, and one for each run that is being trained; its last line stays."""
+class Display:
+    """What is drawn while a block lasts, and taken away at its end.
+
+    Args:
+        title: of the work.
+        screen: to draw on.
+    """
 
     def __init__(self, title: str, screen: Screen) -> None:
         self._title = title
         self._screen = screen
-        self._latest: Progress | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +97,20 @@ class SweepDisplay:
         traceback: TracebackType | None,
     ) -> None:
         self._screen.clear()
+        self._end()
+
+    def _end(self) -> None:
+        """Say what is to stay."""
+
+
+class SweepDisplay(Display):
+    """A sweep's bar, and one for each run that is being trained; its last line stays."""
+
+    def __init__(self, title: str, screen: Screen) -> None:
+        super().__init__(title, screen)
+        self._latest: Progress | None = None
+
+    def _end(self) -> None:
         if self._latest is not None:
             self._screen.tell(f"{self._title}: {self._line(self._latest)}")
 
@@ -137,25 +155,13 @@ class SweepDisplay:
         return Group(bars)
 
 
-class RunDisplay:
+class RunDisplay(Display):
     """One run's bar with its loss and the time left."""
 
     def __init__(self, title: str, screen: Screen) -> None:
-        self._title = title
-        self._screen = screen
+        super().__init__(title, screen)
         self._began = time.monotonic()
         self._resumed_after: int | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._screen.clear()
 
     def show(self, step: int, steps: int, loss: float) -> None:
         """Say that a step was made."""
@@ -170,23 +176,8 @@ class RunDisplay:
         self._screen.draw(bar, f"{self._title}: {line}")
 
 
-class PreparationDisplay:
+class PreparationDisplay(Display):
     """A preparation's bar with its rate and the time left."""
-
-    def __init__(self, title: str, screen: Screen) -> None:
-        self._title = title
-        self._screen = screen
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._screen.clear()
 
     def show(self, progress: Preparation) -> None:
         """Say how far the preparation is, from when there is a rate on."""

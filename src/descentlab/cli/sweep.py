@@ -13,6 +13,10 @@ from descentlab.cli.where import Where
 from descentlab.sweep.racing.names import Name
 
 if TYPE_CHECKING:
+    from descentlab.cli.progress import Screen
+    from descentlab.cli.study_runs import StudyRuns
+    from descentlab.runs.store import Store
+    from descentlab.sweep.executors.base import Executor
     from descentlab.sweep.study_race import Found
 
 Racing = Literal["study", Name]
@@ -47,13 +51,11 @@ def sweep(
         where: where runs are computed.
     """
     from descentlab.cli.progress import Screen
-    from descentlab.cli.running import drive, executor_at, refuse_negative
-    from descentlab.cli.runs import listing
+    from descentlab.cli.running import executor_at, refuse_negative
     from descentlab.cli.study_runs import study_runs
     from descentlab.runs.store import Store
     from descentlab.sweep.executors.inline import InlineExecutor
     from descentlab.sweep.study_file import read_study
-    from descentlab.sweep.study_race import StudyRace
     from descentlab.train.plan import resolver
 
     screen = Screen()
@@ -64,32 +66,47 @@ def sweep(
     for remark in asked.remarks():
         screen.tell(remark)
     chosen = asked.study.racing if racing == "study" else racing
-    name, runs, labels = asked.study.name, list(asked.runs.values()), asked.labels
     opened = Store(store, create=True)
-    opened.register_study(name, asked.record)
+    opened.register_study(asked.study.name, asked.record)
     if register_only:
         if chosen != "none":
             screen.tell("descent worker trains every run to its end; descent sweep races them")
-        for run in runs:
+        for run in asked.runs.values():
             opened.register(run)
-        print(f"{len(runs)} runs of study {name} are registered in {store}")
+        print(f"{len(asked.runs)} runs of study {asked.study.name} are registered in {store}")
         return
-    races = None if chosen == "none" else StudyRace(asked.points, asked.of_points, chosen)
+    _train(asked, chosen, store=opened, executor=executor, screen=screen, retries=retries)
+
+
+def _train(
+    asked: StudyRuns,
+    racing: Name,
+    *,
+    store: Store,
+    executor: Executor,
+    screen: Screen,
+    retries: int,
+) -> None:
+    from descentlab.cli.running import drive
+    from descentlab.cli.runs import listing
+    from descentlab.sweep.study_race import StudyRace
+
+    races = None if racing == "none" else StudyRace(asked.points, asked.of_points, racing)
+    name, runs = asked.study.name, list(asked.runs.values())
     drive(
         name,
         runs,
-        labels,
-        store=opened,
+        asked.labels,
+        store=store,
         executor=executor,
         screen=screen,
         retries=retries,
-        agenda=races and races.agenda(opened),
+        agenda=races and races.agenda(store),
     )
-    print(listing(opened, runs, labels))
+    print(listing(store, runs, asked.labels))
     if races is not None:
-        path = opened.record_race(name, races.record())
-        print("\n" + "\n".join(_line(each, races.labels[each.race]) for each in races.found()))
-        print(f"decisions: {path}")
+        print("", *(_line(each, races.labels[each.race]) for each in races.found()), sep="\n")
+        print(f"decisions: {store.record_race(name, races.record())}")
 
 
 def _line(found: Found, labels: Mapping[str, str]) -> str:

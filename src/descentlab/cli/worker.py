@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from descentlab.cli.where import Given
+from descentlab.errors import ConfigError, Interrupted, Preempted
 
 if TYPE_CHECKING:
     from descentlab.sweep.executors.base import Executor
@@ -44,7 +45,6 @@ def worker(
     from descentlab.cli.progress import Screen, SweepDisplay
     from descentlab.cli.running import TARGET, refuse_negative, steps_of
     from descentlab.cli.runs import describe, outcome
-    from descentlab.errors import ConfigError, Interrupted, Preempted
     from descentlab.runs.store import Store
     from descentlab.sweep.worker import Worker
 
@@ -75,15 +75,18 @@ def worker(
         try:
             this.work()
         except Interrupted as stopped:
-            if stopped.signal_number == signal.SIGINT:
-                raise
-            raise Preempted(
-                "stopped, with the state of what was in training saved; start it again",
-                stopped.signal_number,
-            ) from None
+            raise _for_schedulers(stopped) from None
     for run_id in sorted(this.results):
         run = opened.folder(run_id).run()
         print(f"{run_id}  {describe(run)}  {outcome(opened.status(run_id))}")
+
+
+def _for_schedulers(stopped: Interrupted) -> Interrupted:
+    """A wish to be started again, unless a person pressed Ctrl-C."""
+    if stopped.signal_number == signal.SIGINT:
+        return stopped
+    said = "stopped, with the state of what was in training saved; start it again"
+    return Preempted(said, stopped.signal_number)
 
 
 def _executor(workers: int | Literal["fit"] | None, given: Given) -> Executor:
