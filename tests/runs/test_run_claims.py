@@ -140,3 +140,13 @@ def test_a_damaged_claim_is_taken_over_by_the_next_generation(claims, folder, co
 def test_a_lost_claim_does_not_bring_back_a_generation_that_was_tried(claims):
     assert claims.claim("run", tried=4) == 5
     assert claims.generation("run", tried=4) == 5
+
+
+def test_whoever_was_slower_is_told_who_was_quicker(claims, folder, monkeypatch):
+    def publish(path: Path, content: bytes, **settings: object) -> bool:
+        held_by(folder, pid=4711)
+        return False
+
+    monkeypatch.setattr("descentlab.runs.claims.publish", publish)
+    with pytest.raises(BusyError, match="run run: process 4711 on"):
+        claims.claim("run")
