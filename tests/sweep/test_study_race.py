@@ -69,6 +69,15 @@ def made(study, scheduler="racing", luck=None):
     return StudyRace(points, [run_of(point, luck or {}) for point in points], scheduler)
 
 
+def test_runs_that_begin_anew_at_each_rung_are_refused():
+    points = study_from(ONE, where="test").points()
+    runs = [run_of(point, {}) for point in points]
+    for run in runs:
+        run.settings["execution"] = {"resume": "restart"}
+    with pytest.raises(ConfigError, match=r'execution.resume: is "restart", so a run'):
+        StudyRace(points, runs, "racing")
+
+
 def raced(study, store, scheduler="racing", luck=None) -> StudyRace:
     races = made(study, scheduler, luck)
     Sweep(

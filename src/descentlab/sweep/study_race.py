@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from descentlab.config import canonical_json
+from descentlab.errors import ConfigError
 from descentlab.runs.identity import Run
 from descentlab.runs.store import Store
 from descentlab.sweep.race import Race
@@ -57,11 +58,16 @@ class StudyRace:
         scheduler: its name.
 
     Raises:
-        ConfigError: for a name that no scheduler has.
+        ConfigError: for a name that no scheduler has, or runs that begin anew wherever they paused.
     """
 
     def __init__(self, points: Sequence[Point], runs: Sequence[Run], scheduler: str) -> None:
         make = scheduler_named(scheduler)
+        if any(run.settings.get("execution", {}).get("resume") == "restart" for run in runs):
+            raise ConfigError(
+                'execution.resume: is "restart", so a run that a race paused would begin anew at '
+                'each rung; with racing it has to be "exact" or "inexact"'
+            )
         self.name = scheduler
         self.runs = {run.run_id: run for run in runs}
         self.labels: dict[str, dict[str, str]] = {}
