@@ -193,6 +193,22 @@ def test_at_the_scale_of_the_paper_its_released_runs_are_known(lrs, said, capsys
     assert (sentence in capsys.readouterr().out) == said
 
 
+def test_runs_are_timed_with_the_cores_that_a_sweep_would_give_them(capsys, monkeypatch):
+    asked: list[Any] = []
+
+    def timed(settings: Any) -> pace.Pace:
+        asked.append(settings["execution"]["threads"])
+        return pace.Pace(step_seconds=1.0, start_seconds=0.0, peak_memory=10**8, source="a clock")
+
+    monkeypatch.setattr(pace, "time_steps", timed)
+    monkeypatch.setattr("descentlab.processes.usable_cores", lambda: 8)
+    assert main(["plan", "study.toml", "--cores", "4"]) == 0
+    assert set(asked) == {4}
+    assert "on 2 workers (a clock)" in capsys.readouterr().out
+    assert main(["plan", "study.toml", "--cores", "0"]) == 2
+    assert "cores: got 0; give 1 or more" in capsys.readouterr().err
+
+
 def test_steps_are_timed_where_no_time_is_known(capsys, monkeypatch):
     asked: list[Any] = []
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from descentlab.cli.progress import PreparationDisplay, RunDisplay, Screen, SweepDisplay
 from descentlab.data.meter import Progress as Preparation
 from descentlab.data.shards import Counts
-from descentlab.sweep.driver import Progress, RunningRun
+from descentlab.sweep.progress import Progress, RunningRun
 
 HALFWAY = Progress(
     total=10,

@@ -15,7 +15,8 @@ from oracles.toy_tasks import COUNT, counting_run
 
 from descentlab.runs.identity import Run
 from descentlab.runs.store import Store
-from descentlab.sweep.driver import Progress, Sweep
+from descentlab.sweep.driver import Sweep
+from descentlab.sweep.progress import Progress
 
 if TYPE_CHECKING:
     from descentlab.sweep.executors.slurm import SlurmOptions

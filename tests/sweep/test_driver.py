@@ -8,9 +8,10 @@ from oracles.toy_runs import TARGET, toy_run, trained
 
 from descentlab.errors import FailedRuns
 from descentlab.runs.store import Store
-from descentlab.sweep.driver import Progress, Sweep
+from descentlab.sweep.driver import Sweep
 from descentlab.sweep.executors.inline import InlineExecutor
 from descentlab.sweep.executors.local import LocalExecutor
+from descentlab.sweep.progress import Progress
 
 HOLD = """
 import platform, sys

@@ -16,8 +16,9 @@ from oracles.toy_tasks import COUNT, attempts, counting_run
 
 from descentlab.errors import ConfigError
 from descentlab.runs.store import Store
-from descentlab.sweep.driver import Progress, Sweep
+from descentlab.sweep.driver import Sweep
 from descentlab.sweep.executors.base import Task
+from descentlab.sweep.progress import Progress
 from descentlab.sweep.resources import Resources
 
 pytest.importorskip("submitit")

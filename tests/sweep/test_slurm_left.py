@@ -16,9 +16,10 @@ from descentlab.runs.claims import Holder
 from descentlab.runs.heartbeats import Beat
 from descentlab.runs.identity import Run
 from descentlab.runs.store import Store
-from descentlab.sweep.driver import Progress, Sweep
+from descentlab.sweep.driver import Sweep
 from descentlab.sweep.executors.base import Task
 from descentlab.sweep.executors.handover import Handover, work_through
+from descentlab.sweep.progress import Progress
 from descentlab.sweep.resources import Resources
 
 pytest.importorskip("submitit")

@@ -9,8 +9,8 @@ from oracles.toy_runs import TARGET, toy_run, trained
 from descentlab.errors import ConfigError, FailedRuns
 from descentlab.runs.store import Store
 from descentlab.sweep import worker as module
-from descentlab.sweep.driver import Progress
 from descentlab.sweep.executors.inline import InlineExecutor
+from descentlab.sweep.progress import Progress
 from descentlab.sweep.worker import Worker
 
 

@@ -32,6 +32,7 @@ def plan(
     *,
     store: Path = Path("store"),
     workers: int | None = None,
+    cores: int = 1,
     runs: bool = False,
     measure: bool = True,
     racing: Racing = "study",
@@ -45,7 +46,8 @@ def plan(
     Args:
         study: a TOML file, or a Python file that names a Study, as for descent sweep.
         store: the folder of runs; need not be there yet.
-        workers: runs at once to reckon with, by default one per core.
+        workers: runs at once to reckon with, by default as many as this machine's cores allow.
+        cores: for each run, as for descent sweep.
         runs: list every run.
         measure: time steps where no time is known.
         racing: as for descent sweep; what it may save is said, the rest is of whole runs.
@@ -60,10 +62,12 @@ def plan(
 
     if workers is not None and workers < 1:
         raise ConfigError(f"workers: got {workers}; give 1 or more")
+    if cores < 1:
+        raise ConfigError(f"cores: got {cores}; give 1 or more")
     screen = Screen()
     read, resolve = read_study(study), resolver(notice=screen.tell)
     opened = Store(store) if store.exists() else None
-    asked = study_runs(read, resolve, where=str(study))
+    asked = study_runs(read, resolve, where=str(study), threads=cores)
     there = set(opened.run_ids()) if opened else set()
     states = {
         run_id: opened.status(run_id) if opened and run_id in there else Status("pending")
@@ -73,7 +77,7 @@ def plan(
     todo = [run for run_id, run in asked.runs.items() if states[run_id].state != "done"]
     if todo:
         paces = _paces(asked, todo, opened, there, measure, screen)
-        print("\n".join(_costs(todo, paces, resolve, workers or usable_cores())))
+        print("\n".join(_costs(todo, paces, resolve, workers or max(1, usable_cores() // cores))))
         chosen = asked.study.racing if racing == "study" else racing
         print("\n".join(_raced(asked, chosen)), end="\n" * (chosen != "none"))
     remarks = [*asked.remarks(), *_on_record(asked, opened)]

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from descentlab.data.meter import Progress as Preparation
-from descentlab.sweep.driver import Progress
+from descentlab.sweep.progress import Progress
 
 DRAWING_SECONDS = 0.1
 PLAIN_SECONDS = 15.0

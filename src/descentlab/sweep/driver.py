@@ -25,6 +25,7 @@ from descentlab.runs.store import Store
 from descentlab.sweep.agenda import Agenda, Spent, Whole
 from descentlab.sweep.executors.base import Executor, Job, Task
 from descentlab.sweep.failures import Failure, by_exit_code, on_record, summary
+from descentlab.sweep.progress import Observe, Progress, RunningRun
 
 POLL_SECONDS = 0.25
 OBSERVE_SECONDS = 0.1
@@ -33,42 +34,6 @@ LOOK_SHARE = 0.1
 GRACE_SECONDS = 60.0
 """How long stopped runs may take to reach a step boundary and save; a second signal ends it."""
 RETRIES = 2
-
-
-class RunningRun(NamedTuple):
-    """How far a run is."""
-
-    label: str
-    step: int
-    steps: int
-    seconds_left: float | None
-    """By the time that its last step took; None before the first."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a sweep is."""
-
-    total: int
-    done: int
-    already_done: int
-    """Of those, how many had their result before this sweep began."""
-    diverged: int
-    failed: int
-    elapsed: float
-    """Seconds."""
-    seconds_left: float | None
-    """An estimate; None until a run has given one."""
-    running: list[RunningRun]
-    elsewhere: int
-    """Runs that another process on this store is working on."""
-    retried: int = 0
-    """Tries that failed and were, or will be, followed by another."""
-    spent: Spent | None = None
-    """Of a race, whose runs need not all come to their ends."""
-
-
-Observe = Callable[[Progress], None]
 
 
 class Own(NamedTuple):

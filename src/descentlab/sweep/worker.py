@@ -15,9 +15,10 @@ from typing import Any
 from descentlab.errors import ConfigError, CorruptError, FailedRuns
 from descentlab.runs.identity import Run
 from descentlab.runs.store import Result, Store
-from descentlab.sweep.driver import RETRIES, Observe, Progress, Sweep
+from descentlab.sweep.driver import RETRIES, Sweep
 from descentlab.sweep.executors.base import Executor
 from descentlab.sweep.failures import summary
+from descentlab.sweep.progress import Observe, Progress
 
 IDLE_SECONDS = 1.0
 """Between two looks for runs, where there was none to take."""
