@@ -174,6 +174,13 @@ def test_the_share_of_the_gap():
     names = {"closes": "signum", "worst": "sgd", "top": "adam"}
     assert share_of_gap(found, **names) == pytest.approx(35 / 40)
     assert math.isnan(share_of_gap(found[:2], **names))
+    pairs = [
+        dataclasses.replace(each, losses=[each.losses[0], math.log(last)], seeds=(1, 2))
+        for each, last in zip(found, (10.0, 20.0, 30.0), strict=True)
+    ]
+    assert share_of_gap(pairs, **names) == pytest.approx((35 / 40 + 10 / 20) / 2)
+    other = dataclasses.replace(pairs[2], seeds=(1, 3))
+    assert share_of_gap([*pairs[:2], other], **names) == pytest.approx(22.5 / 30)
     diverged = dataclasses.replace(found[2], losses=[math.inf])
     assert math.isnan(share_of_gap([*found[:2], diverged], **names))
 

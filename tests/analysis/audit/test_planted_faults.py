@@ -265,6 +265,13 @@ def test_a_setting_that_is_crossed_with_the_others_is_an_axis():
     assert [each.what.partition(" ")[0] for each in found] == ["optimizer.weight_decay"] * 2
 
 
+def test_a_run_that_a_method_shares_with_another_brings_no_setting_of_that_one():
+    """At β = 0 an average of signs is Signum, which has an ε that is 0."""
+    lowest = min(row["beta1"] for row in fair())
+    rows = [{**row, "eps": 0.0 if row["beta1"] == lowest else math.nan} for row in fair()]
+    assert findings(rows, "changed-within-a-method") == []
+
+
 def test_a_floor_at_a_fraction_of_the_peak_is_one_shape():
     scaled = [{**row, "settings": {**row["settings"], "schedule.floor_lr": 0.01 * row["lr"]}}
               for row in fair()]  # fmt: skip

@@ -55,6 +55,9 @@ def changed_within_a_method(evidence: Evidence) -> Iterator[Finding]:
             for key, values in _settings(search.frame).items():
                 own = key.removeprefix("optimizer.")
                 others = search.coordinates.drop(columns=own, errors="ignore")
+                if key in OF_SOME:  # a run that two methods share has what one of them has
+                    values = values[values != NOT_ON_RECORD]
+                    others = others.loc[values.index]
                 if values.nunique() > 1 and not crossed(values, others):
                     said = listed([f"{value} ({count})" for value, count in
                                    values.value_counts().head(4).items()])  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 
 import pandas as pd
 
@@ -104,10 +105,17 @@ def _twin(found: list[Contender], methods: Sequence[str], runs: pd.DataFrame) ->
 def share_of_gap(found: Sequence[Contender], *, closes: str, worst: str, top: str) -> float:
     """The share of the perplexity between two methods that a third closes.
 
-    It is nan without one of them, or where the gap is infinite or none.
+    It is the mean of each seed's share where the three have the same seeds, and else that of
+    their mean perplexities; nan without one of them, or where a gap is infinite or none.
     """
-    mean = {each.name: each.mean for each in found}
-    if not {closes, worst, top} <= mean.keys():
+    there = {each.name: each for each in found}
+    if not {closes, worst, top} <= there.keys():
         return math.nan
-    gap = mean[worst] - mean[top]
-    return (mean[worst] - mean[closes]) / gap if 0 < gap < math.inf else math.nan
+    three = [there[name] for name in (worst, closes, top)]
+    paired = three[0].seeds and len({each.seeds for each in three}) == 1
+    points = [each.perplexities if paired else [each.mean] for each in three]
+    shares = [
+        (high - middle) / (high - low) if 0 < high - low < math.inf else math.nan
+        for high, middle, low in zip(*points, strict=True)
+    ]
+    return fmean(shares)
