@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from msgspec.structs import replace
 
 from descentlab.errors import BusyError, DataError, Interrupted, Paused, StorageError
 from descentlab.runs.identity import Run
@@ -20,6 +21,7 @@ from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
 from descentlab.train.computation import Computation, computation
 from descentlab.train.plan import resolver
+from descentlab.train.resuming import beginning
 from descentlab.train.spec import RunSpec, run_spec
 from descentlab.train.work import train_in_store, work
 
@@ -119,6 +121,24 @@ def test_a_resumed_run_names_the_measured_choice_that_it_takes_over(
     folder = store.folder(registered.run_id)
     environments = [msgspec.json.decode(folder.attempt(n).environment.read_bytes()) for n in (1, 2)]
     assert [each["projection"] for each in environments] == ["onednn", "onednn"]
+
+
+def test_all_processes_of_a_run_compute_by_what_the_first_measured(
+    store: Store, registered: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is handed to the others with where the run begins."""
+
+    def measured(spec: RunSpec, device: torch.device) -> Computation:
+        return dataclasses.replace(computation(spec, device), projection="onednn")
+
+    monkeypatch.setattr("descentlab.train.environment.computation", measured)
+    spec = run_spec(registered.settings, where="test")
+    assert spec.execution.projection == "auto"
+    begun = beginning(store.folder(registered.run_id), spec, 2, pytest.fail)
+    assert begun.spec.execution.projection == "onednn"
+    chosen = replace(spec, execution=replace(spec.execution, projection="torch"))
+    begun = beginning(store.folder(registered.run_id), chosen, 2, pytest.fail)
+    assert begun.spec == chosen
 
 
 def test_throughput_and_peak_memory_end_the_timing_of_every_attempt(

@@ -74,8 +74,9 @@ def beginning(
     resume = spec.execution.resume
     found = None if resume == "restart" else checkpoints.newest(folder, warn)
     if found is None:
-        return Beginning(spec, fingerprint(spec, processes))
-    spec = _as_begun(spec, found)
+        known = fingerprint(spec, processes)
+        return Beginning(_as_measured(spec, known), known)
+    spec = _as_measured(spec, found.manifest.fingerprint)
     known = fingerprint(spec, processes)
     if resume == "exact" and (changed := differences(found, known)):
         raise ConfigError(
@@ -86,12 +87,17 @@ def beginning(
     return Beginning(spec, known, found)
 
 
-def _as_begun(spec: RunSpec, found: Checkpoint) -> RunSpec:
-    """Take over what a measurement decided: the same one may come out otherwise here."""
-    before = found.manifest.fingerprint.get("projection")
-    if spec.execution.projection != "auto" or before not in ("torch", "onednn"):
+def _as_measured(spec: RunSpec, known: Mapping[str, Any]) -> RunSpec:
+    """Make a choice of what was measured: it may come out otherwise later, or beside this process.
+
+    Args:
+        spec: of the run.
+        known: the fingerprint of the process that measured.
+    """
+    measured = known.get("projection")
+    if spec.execution.projection != "auto" or measured not in ("torch", "onednn"):
         return spec
-    return replace(spec, execution=replace(spec.execution, projection=before))
+    return replace(spec, execution=replace(spec.execution, projection=measured))
 
 
 def differences(found: Checkpoint, fingerprint: Mapping[str, Any]) -> str:
