@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import signal
 
 import pytest
 from oracles.pickles import frame, hostile
@@ -14,15 +13,6 @@ from descentlab.runs.imported import imports
 from descentlab.runs.store import Store
 
 ADAM = "Adam_160M_SP_SL2048_3Btok_BS256.pkl"
-
-
-@pytest.fixture(autouse=True)
-def _signals_as_before():
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
-    handlers = [(each, signal.getsignal(each)) for each in numbers]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -7,13 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
 
+from descentlab.cli.progress import Display, Screen, duration
 from descentlab.errors import DataError
-
-if TYPE_CHECKING:
-    from descentlab.cli.progress import Screen
 
 
 def draw_released(name: str, folder: Path, store: Path | None, out: Path) -> None:
@@ -30,7 +26,6 @@ def draw_released(name: str, folder: Path, store: Path | None, out: Path) -> Non
     """
     from descentlab.analysis.imports.importing import import_released
     from descentlab.analysis.imports.secretsauce import released_files
-    from descentlab.cli.progress import Screen
     from descentlab.paper.exhibits import chosen
     from descentlab.runs.imported import imports
     from descentlab.runs.store import Store
@@ -75,7 +70,6 @@ def draw(
     Raises:
         ConfigError: for an unknown name, store or study, or a store without runs.
     """
-    from descentlab.cli.progress import Screen, duration
     from descentlab.paper.exhibit import Material
     from descentlab.paper.exhibits import chosen
     from descentlab.paper.gallery import write
@@ -92,7 +86,7 @@ def draw(
     screen.tell(f"written to {out}; start with {out / 'index.md'}; took {took}")
 
 
-class _Progress:
+class _Progress(Display):
     """A bar with an estimate of the time left.
 
     Args:
@@ -102,22 +96,10 @@ class _Progress:
     """
 
     def __init__(self, screen: Screen, title: str, total: int) -> None:
-        self._screen = screen
-        self._title = title
+        super().__init__(title, screen)
         self._total = total
         self._done = 0
         self._began = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._screen.clear()
 
     def step(self, name: str) -> None:
         """One more is done."""
@@ -129,8 +111,6 @@ class _Progress:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
-
-        from descentlab.cli.progress import duration
 
         spent = time.monotonic() - self._began
         left = duration(spent / done * (total - done) if done else None)

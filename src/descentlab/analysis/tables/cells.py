@@ -13,24 +13,13 @@ from typing import Any
 
 import pandas as pd
 
+from descentlab.analysis.statistics.trials import SETTING
+
 UNKNOWN_SEED = -1
 """Stands for the seed of runs that have none on record."""
 APART = ("seed", "execution.", "data.", "probes.")
 """Settings that do not make a cell another."""
-COLUMNS = (
-    "lr",
-    "beta1",
-    "beta2",
-    "weight_decay",
-    "clip_norm",
-    "coordinate_clip",
-    "eps",
-    "init",
-    "bias_correction",
-    "batch_size",
-    "steps",
-    "tokens",
-)
+COLUMNS = (*SETTING, "steps", "tokens")
 """What a row about a cell tells of its settings."""
 
 
