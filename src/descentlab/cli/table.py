@@ -20,8 +20,14 @@ def aligned(
     | ----- | --: |
     | slow  | 120 |
     | quick |   7 |
+    >>> print(aligned(["way", "n"], []))
+    | way |  n |
+    | --- | -: |
     """
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    widths = [
+        max(1 if n in texts else 2, *map(len, column))
+        for n, column in enumerate(zip(header, *rows, strict=True))
+    ]
     rule = [
         "-" * width if n in texts else "-" * (width - 1) + ":" for n, width in enumerate(widths)
     ]
