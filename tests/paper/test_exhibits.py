@@ -50,6 +50,31 @@ def shown(store, name):
     return drawn(exhibit, Material(store)).shown
 
 
+def test_a_run_that_two_methods_share_counts_for_both(store):
+    """EMA-of-sign with β = 0 is Signum with β = 0, which was asked for first."""
+    shared = stored(store, method="signum", lr=1e-3, beta=0.0, loss=4.0)
+    alone = stored(store, method="emasign", lr=1e-3, beta=0.9, loss=3.0)
+    points = [
+        {"method": method, "lr": 1e-3, "beta": beta, "seed": 0, "run_id": run}
+        for method, beta, run in (
+            ("signum", 0.0, shared),
+            ("emasign", 0.0, shared),
+            ("emasign", 0.9, alone),
+        )
+    ]
+    store.register_study("t-grid-1", {"experiment": "t", "runs": points})
+    material = Material(store)
+    rows = material.runs[["method", "run", "decay"]].itertuples(index=False, name=None)
+    assert sorted(rows) == [
+        ("emasign", alone, 0.9),
+        ("emasign", shared, 0.0),
+        ("signum", shared, 0.0),
+    ]
+    assert material.repeated == 0
+    drawn_from = write(chosen("fig11"), material, store.root / "out", source="here")
+    assert "From here: 2 runs, 0 of them diverged." in drawn_from
+
+
 def test_every_table_and_figure_of_the_language_models_is_there():
     assert [each.name for each in EXHIBITS] == NAMES
     assert chosen("all") == list(EXHIBITS)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from descentlab.analysis.frame import load, load_curves
 from descentlab.analysis.selection import Selection, Setting, reference, select
-from descentlab.analysis.tables.cells import with_cells
+from descentlab.analysis.tables.cells import under_each_name, with_cells
 from descentlab.charts import AnyChart
 from descentlab.errors import ConfigError
 from descentlab.runs.store import Store
@@ -65,9 +65,9 @@ class Material:
 
     def __init__(self, store: Store | Path | str, study: str | None = None) -> None:
         self._store = store
-        loaded = load(store, study=study)
+        loaded = under_each_name(load(store, study=study))
         self.runs = with_cells(loaded)
-        """Those trained, one for each cell and seed."""
+        """Those trained, one for each method, cell and seed."""
         self.repeated = len(loaded[loaded["state"].isin(["done", "interrupted"])]) - len(self.runs)
         """Runs that are left out, since another has the same cell and seed."""
         to = reference(self.runs, PAPERS)

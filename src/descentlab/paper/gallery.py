@@ -101,7 +101,7 @@ def _save(piece: Piece, out: Path) -> None:
 
 def index(pieces: Sequence[Piece], material: Material, source: str) -> str:
     """The list of what was drawn, with the headline numbers, in Markdown."""
-    runs = material.runs
+    runs = material.runs.drop_duplicates("run")  # methods may share one
     counted = f"{len(runs)} runs, {int(runs['diverged'].sum())} of them diverged"
     if material.repeated:
         counted += f"; {material.repeated} more with the cell and seed of another are left out"

@@ -17,10 +17,33 @@ from descentlab.analysis.statistics.trials import SETTING
 
 UNKNOWN_SEED = -1
 """Stands for the seed of runs that have none on record."""
+SHARING = ("adam", "rmsprop", "signum", "emasign", "signsgd")
+"""Methods that are the same at some settings."""
 APART = ("seed", "execution.", "data.", "probes.")
 """Settings that do not make a cell another."""
 COLUMNS = (*SETTING, "steps", "tokens")
 """What a row about a cell tells of its settings."""
+
+
+def under_each_name(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs, and those that methods share once more under each other's name.
+
+    With β = 0 Signum and EMA-of-sign are one run, and so are Adam and RMSprop where one β is 0;
+    a store has it under the name of the method that was first asked for.
+
+    Args:
+        runs: as ``load`` gives them.
+    """
+    again = [
+        (place, name)
+        for place, (label, entries) in enumerate(zip(runs["method"], runs["entries"], strict=True))
+        for name in dict.fromkeys(entry.method for entry in entries or ())
+        if name in SHARING and name != label
+    ]
+    if not again:
+        return runs
+    places, names = zip(*again, strict=True)
+    return pd.concat([runs, runs.iloc[list(places)].assign(method=names)], ignore_index=True)
 
 
 def with_cells(runs: pd.DataFrame) -> pd.DataFrame:
