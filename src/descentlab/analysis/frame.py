@@ -72,6 +72,9 @@ TYPES: Mapping[str, str] = {
 }
 """The columns of the table of runs."""
 
+CONDITIONS = ("model", "dataset", "data", "precision", "sequence_length", "batch_size")
+"""The columns in which runs must agree for their losses to be compared, besides the budget."""
+
 CURVE_COLUMNS = ("run", "kind", "step", "fraction", "loss")
 """The columns of the table of curves."""
 

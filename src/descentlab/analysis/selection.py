@@ -12,8 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-SETTING = ("model", "dataset", "data", "precision", "sequence_length", "batch_size")
-"""The columns of runs in which everything that is compared must agree, besides the budget."""
+from descentlab.analysis.frame import CONDITIONS
 
 Relation = Literal["same", "other", "larger", "smaller", "any"]
 """How a column of a run relates to that of the reference."""
@@ -91,7 +90,7 @@ def reference(runs: pd.DataFrame, prefer: Setting | None = None) -> Setting | No
         return prefer
     if not len(runs):
         return None
-    groups = runs.groupby(list(SETTING), dropna=False, sort=True)
+    groups = runs.groupby(list(CONDITIONS), dropna=False, sort=True)
     best = max(groups, key=lambda group: (group[1]["method"].nunique(), len(group[1])))[1]
     methods = best.groupby("tokens", dropna=False)["method"].nunique()
     tokens = max(methods.index, key=lambda each: (methods[each], -1 if pd.isna(each) else each))
@@ -119,7 +118,7 @@ def select(runs: pd.DataFrame, selection: Selection, to: Setting) -> pd.DataFram
     for name, relation in columns.items():
         kept = kept[_related(kept[name], relation, getattr(to, name))]
     open_ended = [
-        name for name in SETTING if columns[name] != "same" and not _all_of(name, selection)
+        name for name in CONDITIONS if columns[name] != "same" and not _all_of(name, selection)
     ]
     if open_ended and len(kept):
         groups = kept.groupby(open_ended, dropna=False, sort=True)
@@ -164,13 +163,13 @@ def _at_budget(runs: pd.DataFrame, budget: Budget, tokens: int | None) -> pd.Dat
 
 def _agree(runs: pd.DataFrame, setting: Setting, also: tuple[str, ...] = ()) -> pd.Series:
     agree = pd.Series(True, index=runs.index)
-    for name in (*SETTING, *also):
+    for name in (*CONDITIONS, *also):
         agree &= _related(runs[name], "same", getattr(setting, name))
     return agree
 
 
 def _setting(run: pd.Series, tokens: Any) -> Setting:
-    values = {name: None if pd.isna(run[name]) else run[name] for name in SETTING}
+    values = {name: None if pd.isna(run[name]) else run[name] for name in CONDITIONS}
     whole = {name: values[name] for name in ("sequence_length", "batch_size")}
     values |= {name: None if value is None else int(value) for name, value in whole.items()}
     return Setting(**values, tokens=None if pd.isna(tokens) else int(tokens))

@@ -80,3 +80,10 @@ def test_losses_that_cannot_be_compared_are_refused():
 def test_an_unknown_column_is_told():
     with pytest.raises(ConfigError, match="did you mean method"):
         best_after(table([1.0]), by="metod")
+
+
+def test_runs_of_two_precisions_are_not_mixed():
+    runs = pd.concat([table([3.0, 2.0], precision=each) for each in ("float32", "bfloat16")])
+    with pytest.raises(ConfigError, match="have precision bfloat16, float32; choose one of them"):
+        best_after(runs)
+    assert best_after(runs, by=["method", "precision"])["trials"].tolist() == [2, 2, 2, 2]

@@ -72,6 +72,19 @@ def test_losses_are_compared_under_equal_conditions_alone():
     assert found["source"].tolist() == ["none"]
 
 
+def test_another_precision_is_another_condition():
+    pairs = (("float32", 0.0), ("bfloat16", 0.1))
+    rows = [
+        each for precision, worse in pairs for each in (
+            *grid("adam", 1e9, precision=precision), *grid("adam", 2e9, precision=precision),
+            run("signum", 2e9, precision=precision, worse=worse),
+        )
+    ]  # fmt: skip
+    found = budget_to_match(table(rows), noise=1e-3).set_index("precision")["share"]
+    assert found["float32"] == pytest.approx(math.exp(-0.5))
+    assert found["bfloat16"] == pytest.approx(math.exp(-1.0))
+
+
 def test_the_seeds_that_chose_the_winner_do_not_judge_it():
     """Tuned with seed 0, which was kind to the winner; seeds 1 to 3 were not seen."""
     rows = [*grid("adam", 1e9), *grid("adam", 2e9), *grid("signum", 2e9)]

@@ -9,19 +9,12 @@ from pandas.api.typing import DataFrameGroupBy
 
 from descentlab.analysis.audit.finding import Finding
 from descentlab.analysis.audit.tables import Evidence
+from descentlab.analysis.frame import CONDITIONS
 from descentlab.analysis.imports.duplicates import settings_key
 
 CELL, CURVE = "duplicated-cell", "equal-curves"
-CONDITIONS = [
-    "source",
-    "model",
-    "dataset",
-    "data",
-    "sequence_length",
-    "batch_size",
-    "steps",
-    "seed",
-]
+DECISIVE = ["source", *CONDITIONS, "steps", "seed"]
+"""Columns in which the same run agrees, besides its optimizer's settings."""
 SHOWN = 3
 NO_EFFECT = ("probes.", "execution.")
 """What the keys of settings begin with that decide no result."""
@@ -34,7 +27,7 @@ def duplicated_cells(evidence: Evidence) -> Iterator[Finding]:
     if frame.empty:
         return
     keys = [settings_key(_optimizer(settings)) for settings in frame["settings"]]
-    grouped = frame.assign(settings_key=keys).groupby([*CONDITIONS, "settings_key"], dropna=False)
+    grouped = frame.assign(settings_key=keys).groupby([*DECISIVE, "settings_key"], dropna=False)
     replicated = _replicated(frame, grouped)
     pairs = [own for _, own in grouped if len(own) > 1 and not replicated >= {*own["sweep"]}]
     if not pairs:

@@ -23,10 +23,12 @@ import numpy as np
 import pandas as pd
 
 from descentlab.analysis.audit.search import Search, number
+from descentlab.analysis.frame import CONDITIONS
 from descentlab.analysis.imports.secretsauce import conditions
 
-FIXED = ["source", "model", "dataset", "data", "sequence_length", "batch_size"]
-"""Columns that are equal for runs that nobody has put into one table."""
+FIXED = ["source", *(name for name in CONDITIONS if name != "precision")]
+"""Columns that are equal for runs that nobody has put into one table; that precision is not is a
+finding."""
 OF_A_METHOD = ("init", "bias_correction")
 """Conventions: a method that ran with several is so many methods."""
 NOT_ON_RECORD = "not on record"

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from descentlab.analysis.claims.finding import LackingEvidence
 from descentlab.analysis.claims.seed_noise import SeedNoise
 from descentlab.analysis.comparison import Contender
+from descentlab.analysis.frame import CONDITIONS
 from descentlab.config import canonical_json
 
-CONDITION = ("model", "dataset", "data", "sequence_length", "batch_size", "steps", "precision")
+CONDITION = (*CONDITIONS, "steps")
 """The columns that runs must share; and ``conditions``, the rest of their settings."""
 VARIANT = ("eps", "init", "bias_correction")
 """Conventions of a method. Unless a claim is about them, its most frequent ones are taken."""

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from descentlab.analysis.frame import CONDITIONS
 from descentlab.analysis.statistics.trials import by_setting, known_column, with_results
 from descentlab.analysis.statistics.tuning_cost import expected_best, quantile_best
 from descentlab.errors import ConfigError
 
-EQUAL = ("dataset", "data", "model", "sequence_length", "tokens")
-"""Columns of ``load``'s table that must agree within a group for losses to be comparable."""
+EQUAL = (*(name for name in CONDITIONS if name != "batch_size"), "tokens")
+"""Columns of ``load``'s table that must agree within a group; a batch size is a trial's own."""
 
 
 def best_after(

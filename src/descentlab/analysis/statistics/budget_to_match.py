@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from descentlab.analysis.frame import CONDITIONS
 from descentlab.analysis.statistics.estimate import Estimate, without_interval
 from descentlab.analysis.statistics.speed_up import share_between_budgets, share_within_curve
 from descentlab.analysis.statistics.trials import (
@@ -18,8 +19,6 @@ from descentlab.analysis.statistics.trials import (
 )
 from descentlab.errors import ConfigError, nearest
 
-CONDITIONS = ("dataset", "data", "model", "sequence_length", "batch_size")
-"""Columns of ``load``'s table that must agree for losses to be compared."""
 COLUMNS = (
     *CONDITIONS,
     "tokens",
