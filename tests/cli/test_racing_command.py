@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from pathlib import Path
 from typing import get_args
 
@@ -41,22 +40,9 @@ validation_fraction = 0.2
 """
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def _isolated(tmp_path, monkeypatch, cache):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DESCENTLAB_CACHE", str(cache))
-    documents = "\f".join(f"Document {n} says {'abc' * 40}." for n in range(60))
-    Path("corpus.txt").write_text(documents)
+def _study(small_corpus):
     Path("study.toml").write_text(STUDY)
-    handlers = [(each, signal.getsignal(each)) for each in (signal.SIGINT, signal.SIGTERM)]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
 
 
 def seeds_done(store: Store) -> list[int]:
