@@ -13,6 +13,7 @@ from descentlab.analysis.claims.finding import Finding, LackingEvidence, Verdict
 from descentlab.analysis.claims.ledger import Claim
 from descentlab.analysis.claims.seed_noise import Losses, SeedNoise, of_runs
 from descentlab.analysis.comparison import Contender
+from descentlab.analysis.statistics.budget_to_match import ENOUGH_SETTINGS
 from descentlab.analysis.statistics.estimate import Estimate
 from descentlab.analysis.statistics.speed_up import share_between_budgets, share_within_curve
 from descentlab.paper.claims.table1 import RERUN
@@ -102,11 +103,11 @@ def _within(evidence: Evidence, adam: Contender, signum: Contender) -> Estimate 
 
 
 def _budgets(evidence: Evidence) -> list[int]:
-    """Steps for which Adam was tuned, everything else equal: with as many settings as Signum."""
+    """Steps for which Adam was tuned, everything else equal; a stray run is no tuning."""
     others = {name: value for name, value in evidence.condition.items() if name != "steps"}
     runs = replace(evidence, condition=others, unequal_budgets=False).grid("adam")
     counts = runs.groupby("steps").size()
-    enough = counts[counts >= counts.max() / 3]
+    enough = counts[counts >= ENOUGH_SETTINGS * counts.max()]
     return [int(str(each)) for each in enough.index]
 
 
