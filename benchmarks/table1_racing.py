@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from descentlab.cli.progress import Screen
-from descentlab.paper.contest import TUNING_SEED
+from descentlab.contests.contest import TUNING_SEED
 from descentlab.paper.table1 import design
 from descentlab.runs.checkpoints import saved
 from descentlab.runs.store import Store

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from descentlab.paper.contest import Laboratory, Stage, judging_seeds
+from descentlab.contests.contest import Laboratory, Stage, judging_seeds
 from descentlab.runs.identity import make_run
 from descentlab.runs.store import Result, Store
 from descentlab.train.spec import run_spec

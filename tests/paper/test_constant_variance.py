@@ -7,8 +7,8 @@ import math
 import pytest
 from oracles.made_up_runs import MadeUpRuns
 
+from descentlab.contests.contest import TUNING_SEED
 from descentlab.paper.constant_variance import GLOBAL, GRIDS, PER_TENSOR, run
-from descentlab.paper.contest import TUNING_SEED
 from descentlab.paper.table1 import SCALES
 
 OPTIMUM = {"adam": 0.016, "signum": 0.008, "constant_variance": 0.008}

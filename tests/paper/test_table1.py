@@ -6,8 +6,7 @@ import pytest
 from oracles.made_up_runs import MadeUpRuns, result
 
 from descentlab.analysis.comparison import Contender
-from descentlab.errors import ConfigError
-from descentlab.paper.contest import (
+from descentlab.contests.contest import (
     TUNING_SEED,
     Contest,
     Standing,
@@ -15,6 +14,7 @@ from descentlab.paper.contest import (
     judging_seeds,
     loss_of,
 )
+from descentlab.errors import ConfigError
 from descentlab.paper.published import TABLE1
 from descentlab.paper.table1 import METHODS, SCALES, design, findings
 

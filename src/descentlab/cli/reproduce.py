@@ -105,9 +105,9 @@ def _train(
 
     from descentlab.cli.progress import Screen, duration
     from descentlab.cli.running import drive, executor_at
+    from descentlab.contests.contest import Laboratory, Stage, judging_seeds
+    from descentlab.contests.report import write
     from descentlab.paper import constant_variance, table1
-    from descentlab.paper.contest import Laboratory, Stage, judging_seeds
-    from descentlab.paper.report import write
     from descentlab.runs.store import Store
     from descentlab.train.plan import resolver
 

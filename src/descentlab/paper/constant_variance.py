@@ -16,8 +16,8 @@ from typing import Any
 from descentlab.analysis.claims.contenders import lower_perplexity, share_of_gap
 from descentlab.analysis.claims.finding import Finding
 from descentlab.analysis.probes import probe_tables
-from descentlab.paper.contest import Contest, Design, Entry, Laboratory, Stage, Standing
-from descentlab.paper.report import Report
+from descentlab.contests.contest import Contest, Design, Entry, Laboratory, Stage, Standing
+from descentlab.contests.report import Report
 from descentlab.paper.table1 import METHODS, SCALES, powers_of_two
 from descentlab.sweep.tuning import Axis, Decays, Geometric
 

@@ -13,9 +13,9 @@ from descentlab.analysis.claims.contenders import (
     share_of_gap,
 )
 from descentlab.analysis.claims.finding import Finding
-from descentlab.paper.contest import Contest, Design, Entry, Laboratory, Standing
+from descentlab.contests.contest import Contest, Design, Entry, Laboratory, Standing
+from descentlab.contests.report import Report
 from descentlab.paper.published import TABLE1
-from descentlab.paper.report import Report
 from descentlab.sweep.racing.racing import Rules
 from descentlab.sweep.tuning import Decays, Geometric
 

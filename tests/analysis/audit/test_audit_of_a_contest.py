@@ -11,8 +11,8 @@ from oracles.made_up_runs import MadeUpRuns, result
 from descentlab.analysis import load
 from descentlab.analysis.audit import audit
 from descentlab.analysis.audit.tables import Evidence
+from descentlab.contests.contest import Contest
 from descentlab.paper import table1
-from descentlab.paper.contest import Contest
 
 FLOORS = {"adam": 3.0, "signum": 3.1, "rmsprop": 3.2, "emasign": 3.3, "sgd": 3.5}
 LRS = {"adam": 0.016, "signum": 0.008, "rmsprop": 0.008, "emasign": 0.032, "sgd": 2.0}

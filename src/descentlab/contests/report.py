@@ -19,7 +19,7 @@ from descentlab.analysis.figures.learning_rates import perplexity_by_learning_ra
 from descentlab.analysis.figures.training import training_curves
 from descentlab.charts import save
 from descentlab.config import canonical_json
-from descentlab.paper.contest import TUNING_SEED, Standing
+from descentlab.contests.contest import TUNING_SEED, Standing
 from descentlab.runs.store import Store
 from descentlab.storage import storage_errors
 
