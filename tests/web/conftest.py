@@ -32,7 +32,7 @@ def page(browser: Browser) -> Iterator[Page]:
     opened = browser.new_page(viewport={"width": 1280, "height": 900})
     complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else 0)
+    opened.on("console", lambda said: complaints.extend([said.text] * (said.type == "error")))
     yield opened
     opened.close()
     assert complaints == []
