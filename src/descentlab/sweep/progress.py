@@ -81,11 +81,16 @@ def raced(decisions: Sequence[Decision], labels: Mapping[str, str]) -> Raced | N
     if not decisions:
         return None
     latest = {each.cell: each for each in decisions}
-    stopped = [each for each in latest.values() if each.verdict != "kept"]
-    newest = next((each for each in reversed(decisions) if each.verdict != "kept"), decisions[-1])
+    stopped = [each for each in latest.values() if _stops(each)]
+    newest = next(filter(_stops, reversed(decisions)), decisions[-1])
     called = labels.get(newest.cell, newest.cell)
     numbers = "" if newest.score is None else f": {newest.score:.4f}"
     if numbers and newest.threshold is not None:
         numbers += f", where {newest.threshold:.4f} goes on"
     what = f"{newest.verdict} at {newest.fraction:.0%} by {newest.rule}"
     return Raced(len(stopped), f"{called} {what}{numbers}")
+
+
+def _stops(decision: Decision) -> bool:
+    """Whether its run goes no further; one that is whole has nothing left."""
+    return decision.verdict != "kept" and decision.fraction < 1
