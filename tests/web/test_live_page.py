@@ -191,9 +191,9 @@ def test_decisions_of_a_race_appear_with_their_numbers(store, serve, page: Page)
     store.races.note("my study", record)
     racing = page.locator("#racing")
     expect(racing).to_contain_text("adam")
-    expect(racing).to_contain_text("at 25% of training, halving: 1 of 2 stopped, 4.5000 goes on")
+    expect(racing).to_contain_text("at 25% of training, halving: 1 of 2 stopped")
     racing.locator("summary").click()
-    expect(racing).to_contain_text("adam lr=0.5 beta=0.9 seed=0 4.7500")
+    expect(racing).to_contain_text("adam lr=0.5 beta=0.9 seed=0 4.7500, 4.5000 goes on")
     expect(page.locator("#lines .badge.stopped")).to_have_count(1)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import shutil
 
+import msgspec
 import pytest
 from oracles.growing_runs import GrowingRun, loss_after, made_up_run
 
 from descentlab.runs.heartbeats import Beat
+from descentlab.runs.identity import make_run
 from descentlab.runs.races import Decision, RaceRecord
 from descentlab.runs.records import encode_record
 from descentlab.runs.store import Store
@@ -125,6 +127,9 @@ def test_a_torn_last_record_waits_and_damage_is_told(store):
         file.write(b"\nnonsense" + record)
     live.look()
     assert "damaged from byte" in live.rows[run.run_id].reason
+    attempt.metrics.write_bytes(record)
+    part = live.look().curves[run.run_id]
+    assert (part.start, part.steps) == (0, [3])
 
 
 def test_what_is_damaged_is_shown_and_the_rest_goes_on(store):
@@ -149,6 +154,31 @@ def test_what_is_damaged_is_shown_and_the_rest_goes_on(store):
     told = live.look()
     assert told.gone == [runs[0].run_id]
     assert live.rows[runs[1].run_id].state == "pending"
+
+
+def test_records_that_no_trainer_writes_are_told_and_passed_over(store):
+    run = GrowingRun(store, made_up_run())
+    attempt = run.begin()
+    odd = encode_record({"step": "three", "loss": 5.0})
+    attempt.metrics.write_bytes(odd)
+    live = settled(LiveStore(store))
+    assert "no trainer writes" in live.rows[run.run_id].reason
+    assert read_curve(store, run.run_id)[0].steps == []
+    run.train(2)
+    live.look()
+    assert live.rows[run.run_id].step == 2
+
+
+def test_whatever_a_spec_holds_it_is_one_damaged_run(store):
+    run = made_up_run(1, seed=2)
+    odd = make_run(identity={"training": 7}, settings={"optimizer": {"lr": []}}, data_sha256="")
+    worse = make_run(identity={}, settings={"training": {"steps": 2**70}}, data_sha256="")
+    for each in (run, odd, worse):
+        store.register(each)
+    live = settled(LiveStore(store))
+    assert live.rows[run.run_id].state == "pending"
+    assert live.rows.keys() == {run.run_id, odd.run_id, worse.run_id}
+    msgspec.json.encode(live.whole())
 
 
 def test_time_left_is_what_is_left_at_the_pace_of_finished_runs(store):
@@ -197,8 +227,7 @@ def test_decisions_of_races_are_told_as_they_are_made(store):
     told = live.look()
     (entry,) = told.races["study"]
     assert (entry.race, entry.rule, entry.fraction, entry.at) == ("adam", "halving", 0.25, 9.0)
-    assert (entry.kept, entry.stopped) == (1, [(two, 4.5), (three, 4.6)])
-    assert entry.threshold == 4.25
+    assert (entry.kept, entry.stopped) == (1, [(two, 4.5, 4.25), (three, 4.6, 4.25)])
     assert [live.rows[each].state for each in (one, two, three)] == ["paused", "stopped", "stopped"]
     again = decision(three, "kept", 4.1, 0.5)
     record = RaceRecord(

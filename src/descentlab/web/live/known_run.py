@@ -34,19 +34,16 @@ class KnownRun:
         self._watch = FolderWatch(store.folder(run_id).path)
         self._pending: Row | None = None
 
-    def may_have_changed(self, claimed: int) -> bool:
+    def may_have_changed(self) -> bool:
         """Whether to look at it.
 
-        What runs may end without a change to the run's folder, and what was silent may go on.
-
-        Args:
-            claimed: the newest generation that has a claim.
+        What runs may end without a change to the run's folder, what was silent may go on, and
+        what could not be read may have been a network's fault.
         """
         if self.row.state in ("done", "diverged"):
             return False  # once and for all
         silent = self.row.state == "interrupted" and self.row.reason.startswith(SILENT)
-        at_work = self.row.state == "running" or silent
-        return self._watch.changed() or at_work or claimed > self.row.attempt
+        return self._watch.changed() or silent or self.row.state in ("running", "damaged")
 
     def look(self, most: int, now: float) -> Part | None:
         """Read where it stands, and return what is new of its curve while it is trained.

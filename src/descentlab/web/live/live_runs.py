@@ -47,12 +47,10 @@ class LiveRuns:
         self.known: dict[str, KnownRun] = {}
         self._store = store
         self._rows: dict[str, Row] = {}
-        self._claimed: dict[str, int] = {}
         self._groups: Mapping[str, tuple[str, ...]] = {}
         self._stopped: Set[str] = frozenset()
         self._labels: dict[str, str] = {}
         self._runs = FolderWatch(store.root / "runs")
-        self._claims = FolderWatch(store.root / "claims")
         self._unspecified = False
 
     def look(self, groups: Mapping[str, tuple[str, ...]], stopped: Set[str], now: float) -> RunNews:
@@ -67,13 +65,12 @@ class LiveRuns:
             OSError: if the store cannot be listed.
         """
         came, gone = self._list_runs()
-        self._list_claims()
         training = sum(known.training is not None for known in self.known.values())
         most = max(FEWEST_BYTES, min(MOST_BYTES, SHARED_BYTES // max(1, training)))
         curves: dict[str, Part] = {}
         looked_at: set[str] = set()
         for run_id, known in self.known.items():
-            if known.may_have_changed(self._claimed.get(run_id, 0)):
+            if known.may_have_changed():
                 looked_at.add(run_id)
                 part = known.look(most, now)
                 if part is not None:
@@ -112,15 +109,6 @@ class LiveRuns:
         for run_id in gone:
             del self.known[run_id]
         return bool(came), gone
-
-    def _list_claims(self) -> None:
-        if self._claims.changed():
-            self._claimed = {}
-            for name in os.listdir(self._store.root / "claims"):
-                run_id, _, generation = name.rpartition(".")
-                if generation.isdecimal():
-                    newest = max(int(generation), self._claimed.get(run_id, 0))
-                    self._claimed[run_id] = newest
 
 
 def _what_varies(

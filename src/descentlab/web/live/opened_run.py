@@ -92,7 +92,7 @@ def read_curve(store: Store, run_id: str) -> tuple[Part, int | None]:
     if attempt is None:
         return curve.since(), None
     followed = FollowedRecords(attempt.metrics)
-    with suppress(OSError):
+    with suppress(OSError, TypeError, ValueError):  # the last two for what no trainer writes
         while (news := followed.look()).records or news.more:
             curve.add(news.records)
     return curve.since(), followed.damaged_at

@@ -17,10 +17,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fraction: float
     """Of the rung."""
     kept: int
-    stopped: list[tuple[str, float | None]]
-    """The runs that go no further for now, with what was compared in nats; None if diverged."""
-    threshold: float | None = None
-    """The most with which one of them would have been kept, if it was the same for all."""
+    stopped: list[tuple[str, float | None, float | None]]
+    """The runs that go no further for now, each with what was compared in nats, None if it
+    diverged, and with the most that would have kept it, None where the rule has no such number."""
     dropped: bool = False
     """Whether the stopped ones are never asked for again."""
     at: float | None = None
@@ -44,14 +43,12 @@ def _entry(
     race: str, fraction: float, rule: str, at: float | None, decisions: list[Decision]
 ) -> Entry:
     stopped = [each for each in decisions if each.verdict != "kept"]
-    thresholds = {each.threshold for each in stopped}
     return Entry(
         race=race,
         rule=rule,
         fraction=fraction,
         kept=len(decisions) - len(stopped),
-        stopped=[(each.cell, _rounded(each.score)) for each in stopped],
-        threshold=_rounded(thresholds.pop()) if len(thresholds) == 1 else None,
+        stopped=[(each.cell, _rounded(each.score), _rounded(each.threshold)) for each in stopped],
         dropped=any(each.verdict == "dropped" for each in stopped),
         at=at,
     )

@@ -44,12 +44,15 @@ class Training:
         news = self._metrics.look(most)
         if news.anew:
             self.curve, self._told = GrowingCurve(), BEGINNING
-        self.curve.add(news.records)
-        losses = [each for each in news.records if "loss" in each]
-        if losses:
-            step = int(losses[-1].get("step", 0))
-            self._found |= {"step": step, "loss": number(losses[-1]["loss"])}
-            self._found |= self._pace(row.steps - step)
+        try:
+            self.curve.add(news.records)
+            losses = [each for each in news.records if "loss" in each]
+            if losses:
+                step = int(losses[-1].get("step", 0))
+                self._found |= {"step": step, "loss": number(losses[-1]["loss"])}
+                self._found |= self._pace(row.steps - step)
+        except (TypeError, ValueError) as error:
+            self._found["reason"] = f"metrics have a record that no trainer writes: {error}"
         beat = self._store.heartbeats.latest(
             self.attempt.run_folder.run_id, self.attempt.generation
         )

@@ -50,11 +50,10 @@ function decision(model, entry, several, open) {
   let what = total === 1 ? "the only one goes on" : `all ${total} go on`;
   if (entry.stopped.length) what = `${entry.stopped.length} of ${total} ${entry.dropped ? "dropped" : "stopped"}`;
   if (others) what = `the best ${entry.kept} of ${total} run with the other seeds`;
-  const bound = others || entry.threshold === undefined || !entry.stopped.length ? "" : `, ${loss(entry.threshold)} goes on`;
   const summary = [
     entry.at ? el("time", { className: "muted", textContent: clock(entry.at) }) : null,
     entry.race || several ? el("b", {}, name([several ? entry.group : "", entry.race].filter(Boolean).join(" · "))) : null,
-    el("span", { textContent: others ? what : `at ${share(entry.fraction)} of training, ${entry.rule}: ${what}${bound}` }),
+    el("span", { textContent: others ? what : `at ${share(entry.fraction)} of training, ${entry.rule}: ${what}` }),
   ];
   if (!entry.stopped.length || others) return el("li", {}, el("p", {}, ...summary));
   const details = el("details", {}, el("summary", {}, ...summary));
@@ -65,10 +64,11 @@ function decision(model, entry, several, open) {
 }
 
 function stoppedRuns(model, entry, open) {
-  const items = entry.stopped.slice(0, MOST_STOPPED).map(([id, score]) => {
+  const items = entry.stopped.slice(0, MOST_STOPPED).map(([id, score, threshold]) => {
     const row = model.rows.get(id);
     const link = row ? runLink(row, open) : name(id);
-    return el("li", {}, link, ` ${score === null ? "diverged" : loss(score)}`);
+    const bound = threshold === null || score === null ? "" : `, ${loss(threshold)} goes on`;
+    return el("li", {}, link, ` ${score === null ? "diverged" : loss(score)}${bound}`);
   });
   const more = entry.stopped.length - MOST_STOPPED;
   if (more > 0) items.push(el("li", { className: "muted", textContent: `and ${count(more)} more` }));

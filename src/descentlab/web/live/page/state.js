@@ -9,6 +9,12 @@ export class Model {
     this.problems = [];
     this.clockAhead = 0;
     this.selected = new Set();
+    this.group = ""; // the study that the table shows; empty for all
+  }
+
+  // Whether a run is of the study that is shown; a line break stands for runs of none.
+  inGroup(row) {
+    return !this.group || (this.group === "\n" ? !row.groups.length : row.groups.includes(this.group));
   }
 
   // Seconds since 1970 by the server's clock.
@@ -50,11 +56,11 @@ export class Model {
     return [...this.rows.values()].filter((row) => row.state === "running");
   }
 
-  // The run with the lowest held-out loss of each method, the best first.
+  // The run with the lowest held-out loss of each method in the study that is shown, the best first.
   bestByMethod() {
     const best = new Map();
     for (const row of this.rows.values()) {
-      if (row.result === undefined || row.result === null) continue;
+      if (row.result === undefined || row.result === null || !this.inGroup(row)) continue;
       const before = best.get(row.method);
       if (!before || row.result < before.result) best.set(row.method, row);
     }

@@ -28,7 +28,12 @@ export class Table {
     this.head();
     this.window.addEventListener("scroll", () => this.draw(), { passive: true });
     this.filter.addEventListener("input", () => this.refresh(true));
-    for (const each of [this.byState, this.byGroup]) each.addEventListener("change", () => this.refresh(true));
+    this.byState.addEventListener("change", () => this.refresh(true));
+    this.byGroup.addEventListener("change", () => {
+      model.group = this.byGroup.value;
+      this.refresh(true);
+      changed();
+    });
     document.addEventListener("unselected", () => this.draw());
   }
 
@@ -59,10 +64,10 @@ export class Table {
   refresh(fromTheTop = false) {
     this.choices();
     const words = this.filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const [state, group] = [this.byState.value, this.byGroup.value];
+    const state = this.byState.value;
     const fits = (row) => {
       if (state && row.state !== state) return false;
-      if (group && !(group === "\n" ? !row.groups.length : row.groups.includes(group))) return false;
+      if (!this.model.inGroup(row)) return false;
       if (!words.length) return true;
       const text = `${row.label} ${row.id} ${row.state} ${row.groups.join(" ")}`.toLowerCase();
       return words.every((word) => text.includes(word));
@@ -87,7 +92,7 @@ export class Table {
 
   choices() {
     fillChoices(this.byState, ORDER.filter((state) => this.model.groups.some((group) => group.states[state])), "every state");
-    fillChoices(this.byGroup, this.model.groups.map((group) => group.name || "\n"), "every study");
+    this.model.group = fillChoices(this.byGroup, this.model.groups.map((group) => group.name || "\n"), "every study");
   }
 
   draw() {
@@ -149,10 +154,11 @@ function compare(one, other) {
 
 function fillChoices(select, values, all) {
   const key = values.join("\u0000");
-  if (select.dataset.key === key) return;
+  if (select.dataset.key === key) return select.value;
   const chosen = select.value;
   select.dataset.key = key;
   const options = values.map((value) => el("option", { value, textContent: value === "\n" ? "no study" : value }));
   select.replaceChildren(el("option", { value: "", textContent: all }), ...options);
   select.value = values.includes(chosen) ? chosen : "";
+  return select.value;
 }
