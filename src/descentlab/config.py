@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import math
 import os
+import re
 import tomllib
 import types
 import zlib
@@ -142,11 +143,19 @@ def shown(value: object) -> str:
 
 
 def _lookup(settings: object, key: str) -> object:
-    for name in filter(None, key.split(".")):
-        if not isinstance(settings, Mapping) or name not in settings:
+    for name in _names(key):
+        if isinstance(settings, list) and name.isdecimal():
+            settings = settings[int(name)]
+        elif isinstance(settings, Mapping) and name in settings:
+            settings = settings[name]
+        else:
             return None
-        settings = settings[name]
     return settings
+
+
+def _names(key: str) -> list[str]:
+    """The parts of a dotted key, with the places in lists that it names."""
+    return re.findall(r"[^.\[\]]+", key)
 
 
 def _check_names(kind: object, value: object, where: str, key: str) -> None:
@@ -202,7 +211,10 @@ def _structs_of(kind: object) -> list[type[msgspec.Struct]]:
 
 def _choices(kind: object, key: str) -> list[str]:
     """What the setting ``key`` may be, as text, if it may only be one of some values."""
-    for name in filter(None, key.split(".")):
+    for name in _names(key):
+        if get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+            continue
         hints = [get_type_hints(each, include_extras=True) for each in _structs_of(kind)]
         kind = Union[tuple(each[name] for each in hints if name in each) or (None,)]  # noqa: UP007 made at run time
     options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)

@@ -86,6 +86,7 @@ HOW = {
         "tf32",
         "takeover_after",
         "hang_after",
+        "loggers",
     )
 }
 

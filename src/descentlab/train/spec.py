@@ -14,6 +14,7 @@ from descentlab.model.spec import ModelSpec, named
 from descentlab.optim.methods import AnyMethod
 from descentlab.runs.heartbeats import TTL
 from descentlab.train.conventions import with_conventions
+from descentlab.train.loggers.names import Name as LoggerName
 from descentlab.train.probe_spec import ProbeSpec
 from descentlab.train.schedule import Schedule
 
@@ -77,6 +78,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Seconds that a step may take before the run counts as hung and its process is ended; what
     comes before the end of the first step, and an evaluation, may take ten times as long. 0 waits
     for ever."""
+    loggers: tuple[LoggerName, ...] = ()
+    """Where else to show what the run puts on record, as it trains: W&B, TensorBoard."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
