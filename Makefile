@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: table1 test test-slow soak check clean
+.PHONY: table1 test test-slow examples soak check clean
 
 table1: $(READY)
 	$(BIN)/descent reproduce table1
@@ -14,6 +14,10 @@ test: check
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# Every file of examples/ as a user runs it, and the package as a user installs it.
+examples: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/examples
 
 # Faults at every call that changes a file, and sweeps under attack; SOAK_SEED=… repeats a schedule.
 soak: $(READY)
