@@ -19,6 +19,7 @@ from descentlab.cli import (
     certify,
     check_optimizer,
     claims,
+    completion,
     cost_card,
     data,
     filters,
@@ -67,6 +68,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
     "filters": filters.filters,
     "quadratic": quadratic.quadratic,
+    "completion": completion.completion,
 }
 
 DESCRIPTION = (
