@@ -22,6 +22,7 @@ from descentlab.cli import (
     completion,
     cost_card,
     data,
+    examples,
     filters,
     imports,
     plan,
@@ -68,6 +69,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
     "filters": filters.filters,
     "quadratic": quadratic.quadratic,
+    "examples": examples.examples,
     "completion": completion.completion,
 }
 
