@@ -183,7 +183,9 @@ def world() -> Iterator[World]:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
     try:
-        yield World(dist.get_rank(), size, dist.new_group(backend="gloo", timeout=PATIENCE))
+        patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+        assert isinstance(patient, dist.ProcessGroup)
+        yield World(dist.get_rank(), size, patient)
     finally:
         dist.destroy_process_group()
 
