@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -14,13 +16,16 @@ from typing import Any
 import pytest
 from oracles.logged import Logged, WandbRun, tensorboard, wandb_file
 
-from descentlab.errors import ConfigError, Paused
+from descentlab.errors import ConfigError, Paused, Preempted
 from descentlab.runs.identity import Run
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
+from descentlab.train.certify import _with_checkpoints
 from descentlab.train.loggers.base import Ending, Subject
 from descentlab.train.plan import resolver
+from descentlab.train.spec import run_spec
 from descentlab.train.work import train_in_store
+from descentlab.train.world import World
 
 BOTH = ["tensorboard", "wandb"]
 
@@ -174,6 +179,42 @@ def test_divergence_is_passed_on(settings: dict[str, Any], store: Store) -> None
     step, loss = board.column("loss")[-1]
     assert step == result.diverged_at
     assert not math.isfinite(loss) or not math.isfinite(board.column("gradient_norm")[-1][1])
+
+
+def test_a_signal_is_passed_on_as_an_interruption(settings: dict[str, Any], store: Store) -> None:
+    run = registered(settings, store, *BOTH)
+
+    def told_to_stop(step: int, steps: int, loss: float) -> None:
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Preempted):
+        train_in_store(store, run, told_to_stop, warn=pytest.fail)
+    (wandb,) = sent(store, run)
+    assert shown(store, run).texts["ending"].startswith("interrupted: stopped after step 3 of 6")
+    assert (wandb.summary["outcome"], wandb.preempting) == ("interrupted", True)
+    assert wandb.exit_code == 1
+
+
+def test_of_several_processes_only_the_first_logs(
+    settings: dict[str, Any], store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second process is made of one that agrees with whatever the first says."""
+    run = registered(settings, store, *BOTH)
+    here = World(rank=1, size=2)
+    settled = {"by_first": lambda work: work(), "check": lambda spec: None, "size": 1}
+    for name, value in settled.items():
+        monkeypatch.setattr(here, name, value)
+    train_in_store(store, run, here=here)
+    assert not (store.root / "tensorboard").exists()
+    assert not (store.root / "wandb").exists()
+
+
+def test_a_run_that_is_killed_on_purpose_is_shown_to_nobody(
+    settings: dict[str, Any], store: Store
+) -> None:
+    tried = _with_checkpoints(registered(settings, store, *BOTH), steps=6)
+    assert run_spec(tried.settings, where="test").execution.loggers == ()
 
 
 def test_a_logger_that_cannot_write_is_on_record_and_the_run_has_its_result(
