@@ -82,6 +82,7 @@ def test_commands_options_choices_runs_and_studies(shells, shell):
         ("descent data prepare text --tok", {"--tokens", "--tokenizer"}),
         ("descent reproduce table", {"table1", "table2", "table3"}),
         ("descent bench ", {"train"}),
+        ("descent examples tr", {"train.toml"}),
         ("descent show mine ", {"0123456789abcdef", "0fedcba987654321"}),
         ("descent show mine 01", {"0123456789abcdef"}),
         ("descent audit mine --study ", {"first", "second"}),

@@ -6,6 +6,7 @@ import importlib.util
 import math
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from oracles.logged import Logged, WandbRun, tensorboard, wandb_file
+from train.test_several_processes import toml
 
 from descentlab.errors import ConfigError, Paused, Preempted
 from descentlab.runs.identity import Run
@@ -251,6 +253,44 @@ def test_a_missing_extra_is_one_sentence_before_anything_happens(
 def test_a_misspelt_logger_is_named(settings: dict[str, Any], store: Store) -> None:
     with pytest.raises(ConfigError, match=r"loggers\[0\].*'wnadb'.*did you mean wandb"):
         registered(settings, store, "wnadb")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        ({"WANDB_API_KEY": "a" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}, "CommError"),
+        ({"HOME": "{folder}", "NETRC": "{folder}/none"}, "NoKey: no API key; call wandb login"),
+    ],
+)
+def test_without_a_server_or_a_key_the_command_trains_says_so_once_and_ends(
+    settings: dict[str, Any], tmp_path: Path, variables: dict[str, str], reason: str
+) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text(toml(settings))
+    code = (
+        "import sys\n"
+        "from descentlab.cli.main import main\n"
+        "from descentlab.train.loggers import wandb\n"
+        "wandb.INIT_TIMEOUT = 2.0\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    known = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    given = {name: value.format(folder=tmp_path) for name, value in variables.items()}
+    arguments = ["train", str(spec), 'execution.loggers=["wandb"]', "--store", str(tmp_path / "s")]
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={**known, **given, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=110,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "done, perplexity" in ended.stdout
+    assert ended.stderr.count("wandb logger: ") == 1
+    assert f"warning: wandb logger: {reason}" in ended.stderr
 
 
 class FakeWandb(ModuleType):

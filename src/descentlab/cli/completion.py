@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from descentlab.cli.examples import folder
+
 if TYPE_CHECKING:
     from descentlab.cli.surface import Command, Parameter
 
@@ -173,6 +175,8 @@ def _alternatives(parameter: Parameter, command: Command, lists: dict[str, str])
         return parameter.words
     if command.name == "reproduce" and parameter.name == "experiment":
         return EXHIBITS
+    if command.name == "examples" and parameter.name == "name":
+        return tuple(sorted(path.name for path in folder().iterdir() if path.is_file()))
     if parameter.name == "run" and command.arguments[0].name == "store":
         return (lists[RUNS],)
     if parameter.name == "study" and not parameter.is_path:
