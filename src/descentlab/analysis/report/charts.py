@@ -40,7 +40,8 @@ def rates(comparison: Comparison) -> LineChart | None:
         own = table[table["method"].eq(method)].sort_values("lr")
         series += [*_line_of_best(method, color, own), _points(method, color, own)]
     return LineChart(
-        title=f"Learning rates: {comparison.name}",
+        title="Learning rates",
+        where=comparison.name,
         alt=(
             f"Final held-out perplexity of {len(table):,} settings over learning rates, for "
             f"{', '.join(_order(comparison))}."
@@ -67,6 +68,7 @@ def rates_by_decay(comparison: Comparison, method: str, color: int) -> LineChart
     best = ", with the best β2 at each," if pairs else ""
     return LineChart(
         title=f"{method}: learning rates by {symbol}",
+        where=comparison.name,
         alt=f"Final perplexity of {method} over learning rates, a line for each {symbol}.",
         note=f"A line for each {symbol}{best} through its best at each learning rate. {DIVERGED}",
         x=Axis(title="learning rate", kind="log"),
@@ -106,7 +108,8 @@ def seeds(comparison: Comparison) -> LineChart | None:
     shown = pd.Series([x for each in several for x in each.perplexities])
     wide = shown[np.isfinite(shown)].max() > 4 * shown.min()
     return LineChart(
-        title=f"Best settings by seed: {comparison.name}",
+        title="Best settings by seed",
+        where=comparison.name,
         alt="Final perplexity of each method's best setting with each seed, and its mean.",
         note=(
             "Pale dots are seeds; the full one is the exponential of the mean loss, with its "
@@ -150,7 +153,8 @@ def best_of(comparison: Comparison) -> LineChart | None:
     )
     frame = pd.DataFrame({"method": table["method"], "perplexity": np.exp(table["median"])})
     return LineChart(
-        title=f"Best of k settings: {comparison.name}",
+        title="Best of k settings",
+        where=comparison.name,
         alt="The median perplexity that the best of k settings reaches, over k, for each method.",
         note=(
             "Half of the draws of k of a method's settings, without replacement, reach the line or "
@@ -183,11 +187,13 @@ def training(comparison: Comparison, last: pd.Series) -> CurveChart | None:
     ends = last[[run for runs in groups.values() for run in runs]]
     finite = ends[np.isfinite(ends)]
     return CurveChart(
-        title=f"Training curves: {comparison.name}",
+        title="Training curves",
+        where=comparison.name,
         alt=f"Training perplexity of the best settings of {', '.join(groups)}.",
         note=(
-            "The runs of each method's best setting. Losses are those of single batches, smoothed "
-            "as the control says; the axis is cut where early losses would hide the rest."
+            "The runs of each method's best setting. Losses are those of single batches, smoothed: "
+            "half-life 3% of the training unless another is chosen. The axis is cut where early "
+            "losses would hide the rest."
         ),
         groups=groups,
         members={name: runs[:MOST_CURVES] for name, runs in members.items()},

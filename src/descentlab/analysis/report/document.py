@@ -133,6 +133,8 @@ class LineChart(msgspec.Struct, frozen=True, kw_only=True, tag="lines"):
     """Lines and points over two axes."""
 
     title: str
+    where: str
+    """The comparison that it belongs to."""
     alt: str
     """What it shows, for who cannot see it."""
     note: str
@@ -146,6 +148,8 @@ class HeatMap(msgspec.Struct, frozen=True, kw_only=True, tag="heat"):
     """A number for each row and column, as a colour; lower is better and lighter."""
 
     title: str
+    where: str
+    """The comparison that it belongs to."""
     alt: str
     note: str
     x: str
@@ -173,6 +177,8 @@ class CurveChart(msgspec.Struct, frozen=True, kw_only=True, tag="curves"):
     """Training curves of runs; the reader may choose others."""
 
     title: str
+    where: str
+    """The comparison that it belongs to."""
     alt: str
     note: str
     groups: Mapping[str, tuple[str, ...]]

@@ -78,7 +78,9 @@ def equal_betas(comparison: Comparison, method: str) -> EqualBetas | None:
     except ConfigError as error:
         blocks.append(Items((f"No response surface: {error}.",)))
     else:
-        charts[f"{key}-surface"] = surface_map(surface, f"{method}: response surface")
+        charts[f"{key}-surface"] = surface_map(
+            surface, f"{method}: response surface", comparison.name
+        )
         blocks += [Figure(f"{key}-surface"), Items(tuple(_said(surface)))]
     return EqualBetas(blocks=tuple(blocks), charts=charts)
 
@@ -107,14 +109,15 @@ def heat_map(grid: pd.DataFrame, title: str, where: str) -> HeatMap:
     Args:
         grid: from ``beta_grid``.
         title: of the map.
-        where: the comparison, for who cannot see it.
+        where: the comparison.
     """
     columns = sorted(grid["beta2"].unique())
     rows = sorted(grid["beta1"].unique(), reverse=True)
     at: dict[Any, Pair] = {(each["beta1"], each["beta2"]): each for each in grid.to_dict("records")}
     cells = [[at.get((row, column)) for column in columns] for row in rows]
     return HeatMap(
-        title=f"{title}, {where}",
+        title=title,
+        where=where,
         alt=(
             f"Final perplexity for {len(grid)} pairs of β1 and β2 with the learning rate tuned "
             "for each; pairs of equal β are framed."
@@ -142,7 +145,7 @@ def heat_map(grid: pd.DataFrame, title: str, where: str) -> HeatMap:
     )
 
 
-def surface_map(surface: ResponseSurface, title: str) -> HeatMap:
+def surface_map(surface: ResponseSurface, title: str, where: str) -> HeatMap:
     """The fitted loss over both betas, at the best learning rate of each pair."""
     low, high = surface.center - surface.half_range, surface.center + surface.half_range
     rates = np.exp(np.linspace(low[0], high[0], RATES))
@@ -156,9 +159,10 @@ def surface_map(surface: ResponseSurface, title: str) -> HeatMap:
         for i, row in enumerate(rows)
         if second.min() - 1e-12 <= row <= second.max() + 1e-12
     ]
-    where = divmod(int(np.argmin(gaps)), SIDE)
+    lowest = divmod(int(np.argmin(gaps)), SIDE)
     return HeatMap(
         title=title,
+        where=where,
         alt="The fitted loss over β1 and β2; the line of equal β is framed.",
         note=(
             "A quadratic in log lr, log(1 − β1) and log(1 − β2), fitted to the settings within "
@@ -171,7 +175,7 @@ def surface_map(surface: ResponseSurface, title: str) -> HeatMap:
         rows=tuple(f"{each:.4f}" for each in rows),
         values=tuple(tuple(float(each) for each in row) for row in gaps),
         marked=tuple(diagonal),
-        best=(int(where[0]), int(where[1])),
+        best=(int(lowest[0]), int(lowest[1])),
         scale="loss above the lowest, nats",
         cap=float(min(WITHIN, max(gaps.max(), 1e-6))),
     )

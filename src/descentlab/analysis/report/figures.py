@@ -82,7 +82,7 @@ def _lines(chart: LineChart) -> AnyChart:
     )
     x, y = _axis(chart.x, "x:Q", alt.X), _axis(chart.y, "y:Q", alt.Y)
     layers = [layer for each in chart.series for layer in _layers(each, chart.y, x, y, color)]
-    title = alt.Title(chart.title, subtitle=_wrapped(chart.note))
+    title = alt.Title(f"{chart.title}: {chart.where}", subtitle=_wrapped(chart.note))
     return alt.layer(*layers).properties(width=WIDTH, height=HEIGHT, title=title)
 
 
@@ -153,7 +153,7 @@ def _axis(axis: Axis, field: str, kind: type[C]) -> C:
         scale["domain"] = ends
     else:
         scale["padding"] = 10
-    shown = alt.Axis(format="~g", labelOverlap=True, tickCount=6)
+    shown = alt.Axis(format=".6~g", labelOverlap=True, tickCount=6)
     return kind(field, title=axis.title, scale=scale, axis=shown)
 
 
@@ -188,7 +188,11 @@ def _heat(chart: HeatMap) -> AnyChart:
             alt.value("white"),
             alt.value("black"),
         )
-        layers.append(base.mark_text(fontSize=11).encode(text="said:N", color=ink))
+        text = base.encode(text="said:N", color=ink)
+        layers += [
+            text.transform_filter("datum.value === 0").mark_text(fontSize=11, fontWeight="bold"),
+            text.transform_filter("datum.value !== 0").mark_text(fontSize=11),
+        ]
     marks = pd.DataFrame(chart.marked, columns=pd.Index(["row", "column"]))
     if len(marks):
         frames = alt.Chart(marks).mark_rect(fillOpacity=0, stroke="black", strokeWidth=2)
@@ -200,7 +204,7 @@ def _heat(chart: HeatMap) -> AnyChart:
     return alt.layer(*layers).properties(
         width=side[0] * len(chart.columns),
         height=side[1] * len(chart.rows),
-        title=alt.Title(chart.title, subtitle=_wrapped(chart.note)),
+        title=alt.Title(f"{chart.title}: {chart.where}", subtitle=_wrapped(chart.note)),
     )
 
 
@@ -237,6 +241,7 @@ def _with_curves(chart: CurveChart, curves: Curves) -> LineChart:
     low = min(float(np.nanmin(each.y)) for each in series)
     return LineChart(
         title=chart.title,
+        where=chart.where,
         alt=chart.alt,
         note=chart.note,
         x=Axis(title="share of the training, %", low=0.0, top=100.0),

@@ -53,7 +53,8 @@ def _block(block: Block, charts: Mapping[str, Chart]) -> Iterator[str]:
             yield _said(block.caption)
         case Figure():
             chart = charts[block.chart]
-            yield f"*Chart {block.chart}: {_said(chart.title)}.* {_said(chart.alt)}"
+            name = f"{_said(chart.title)}, {_said(chart.where)}"
+            yield f"*Chart {block.chart}: {name}.* {_said(chart.alt)}"
         case Details():
             yield f"### {_said(block.summary)}"
             for inner in block.blocks:

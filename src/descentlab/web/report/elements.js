@@ -49,7 +49,7 @@ function choice(label, options, act) {
 }
 
 /** A table in a frame of its own that can scroll. */
-function table(heads, rows, caption) {
+function table(heads, rows, label) {
   const head = make("tr", {}, heads.map((each) => make("th", { scope: "col" }, each)));
   const body = rows.map((row) =>
     make(
@@ -63,13 +63,12 @@ function table(heads, rows, caption) {
   const whole = make(
     "table",
     {},
-    caption ? make("caption", {}, caption) : null,
     make("thead", {}, head),
     make("tbody", {}, body),
   );
   return make(
     "div",
-    { class: "table-frame", role: "region", tabindex: "0", "aria-label": caption || "values" },
+    { class: "table-frame", role: "region", tabindex: "0", "aria-label": label },
     whole,
   );
 }

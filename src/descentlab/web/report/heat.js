@@ -2,6 +2,9 @@
 
 const COLORS = ["#fde725", "#b5de2b", "#6ece58", "#35b779", "#1f9e89", "#26828e", "#31688e", "#3e4989", "#482878", "#440154"];
 
+/** Width of a cell that a number fits into; a map of more scrolls in its own frame. */
+const READABLE = 40;
+
 function heatMap(place, map) {
   const canvas = make("div", { class: "plane" });
   place.replaceChildren(
@@ -26,13 +29,18 @@ function colorOf(value, cap) {
 function drawMap(canvas, map, width) {
   const [left, top] = [78, 6];
   const many = map.texts.length === 0;
-  const wide = Math.min((width - left - 12) / map.columns.length, many ? 18 : 66);
+  const room = (width - left - 12) / map.columns.length;
+  const wide = many ? Math.min(room, 18) : Math.min(Math.max(room, READABLE), 66);
   const tall = many ? Math.min(wide, 14) : Math.min(32, Math.max(22, wide * 0.55));
   const right = left + wide * map.columns.length;
   const bottom = top + tall * map.rows.length;
   const height = bottom + 96;
+  const whole = Math.max(width, right + 12);
+  canvas.classList.toggle("wide", whole > width);
   const root = svg("svg", {
-    viewBox: `0 0 ${width} ${height}`,
+    viewBox: `0 0 ${whole} ${height}`,
+    width: whole,
+    class: "fixed",
     height,
     role: "img",
     "aria-label": visible(map.alt),
@@ -43,7 +51,7 @@ function drawMap(canvas, map, width) {
     map.columns.forEach((column, j) => {
       const at = { x: left + j * wide, y: top + i * tall, width: wide, height: tall };
       root.append(cell(map, i, j, at));
-      if (!many && wide >= 36) over.append(...written(map, i, j, at));
+      if (!many) over.append(...written(map, i, j, at));
     });
   });
   for (const [i, j] of map.marked) {

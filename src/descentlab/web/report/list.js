@@ -109,6 +109,13 @@ function drawRows(rows, filler, places, open) {
   if (again) again.focus({ preventScroll: true });
 }
 
+/** A name in two parts, of which the first gives way: names of one sweep differ in their ends. */
+function cutInTheMiddle(name) {
+  const end = name.length > 20 ? name.slice(-8) : "";
+  const begin = name.slice(0, name.length - end.length);
+  return [make("span", { class: "begin" }, begin), make("span", {}, end)];
+}
+
 function listRow(k, place, open) {
   const run = data("runs").columns.run[k];
   const tick = make("input", { type: "checkbox", "aria-label": `draw ${visible(run)}` });
@@ -121,7 +128,8 @@ function listRow(k, place, open) {
   const cells = SHOWN.map(([name]) => {
     const said = entryText(name, k);
     if (name === "run") {
-      const link = button(said, { class: "run-name", "data-run": run, title: visible(run) }, () => open(run));
+      const link = button("", { class: "run-name", "data-run": run, title: visible(run) }, () => open(run));
+      link.append(...cutInTheMiddle(said));
       return make("span", { role: "cell" }, link);
     }
     if (name === "state") return make("span", { role: "cell" }, make("span", { class: `badge ${said}` }, said));

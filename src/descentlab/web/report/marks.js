@@ -123,7 +123,7 @@ function tip(place) {
 function values(heads, rows) {
   const details = make("details", { class: "values" }, make("summary", {}, "Values as a table"));
   details.addEventListener("toggle", () => {
-    if (details.open && details.children.length === 1) details.append(table(heads, rows(), null));
+    if (details.open && details.children.length === 1) details.append(table(heads, rows(), "values of the chart"));
   });
   return details;
 }

@@ -44,7 +44,13 @@ function settingsOf(k) {
   return found;
 }
 
+const COUNTS = new Set(["tokens", "steps", "diverged_at", "inexact_since"]);
+
 function factText(name, value) {
+  if (COUNTS.has(name)) return value.toLocaleString("en");
+  if (name === "reported") {
+    return Object.entries(value).map(([key, each]) => `${key}: ${exact(each)}`).join("; ");
+  }
   if (value === Infinity) return name === "perplexity" || name === "loss" ? "diverged" : "none";
   if (Array.isArray(value)) return value.map(exact).join("; ");
   if (name === "perplexity") return short(value);
@@ -86,15 +92,15 @@ function parts(run, k) {
   });
   return [
     make("h3", {}, "Result"),
-    table(["", ""], facts, null),
+    table(["", ""], facts, "result"),
     make("h3", {}, "Training curve"),
     curvePlace(run, k),
     make("h3", {}, "Settings"),
-    rows.length ? table(["setting", "value"], rows, null) : make("p", {}, "None is on record."),
+    rows.length ? table(["setting", "value"], rows, "settings") : make("p", {}, "None is on record."),
     rows.length ? copy : null,
     make("h3", {}, "Environment"),
     environment
-      ? table(["", ""], Object.entries(environment).map(([key, value]) => [key, exact(value)]), null)
+      ? table(["", ""], Object.entries(environment).map(([key, value]) => [key, exact(value)]), "environment")
       : make("p", { class: "muted" }, "Not on record."),
   ].filter(Boolean);
 }
@@ -104,7 +110,7 @@ function empty(value) {
 }
 
 function curvePlace(run, k) {
-  const canvas = make("div");
+  const canvas = make("div", { class: "chart" });
   if (!data("curves").training[run]) return make("p", { class: "muted" }, "It has no training curve.");
   const raw = { ...curveSeries(run, "as recorded", 5, 0, true) };
   const smooth = curveSeries(run, "smoothed over 3%", 0, 0.03, false);

@@ -175,9 +175,10 @@ def _grid(grid: Grid) -> str:
     )
     body = "".join(_row(row, grid, kinds) for row in grid.rows)
     return (
-        f'<div class="table-frame" role="region" tabindex="0" aria-label="{text(grid.caption)}">'
-        f"<table><caption>{text(grid.caption)}</caption><thead><tr>{head}</tr></thead>"
+        f'<div class="table-frame" role="region" tabindex="0" aria-labelledby="{grid.key}-caption">'
+        f'<table aria-describedby="{grid.key}-caption"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
+        f'<p class="caption" id="{grid.key}-caption">{text(grid.caption)}</p>'
     )
 
 
