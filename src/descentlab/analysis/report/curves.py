@@ -31,13 +31,13 @@ def packed(curves: pd.DataFrame, notes: tuple[str, ...] = ()) -> Curves:
         notes: on what could not be read.
 
     Returns:
-        Training curves of at least two points, and validation curves of at least two.
+        Curves of two points or more, one of them finite.
     """
     grids: dict[tuple[float, ...], int] = {}
     found: dict[str, dict[str, Curve]] = {"training": {}, "validation": {}}
     thinned = 0
     for (run, kind), own in curves.groupby(["run", "kind"], sort=False):
-        if len(own) < 2:
+        if len(own) < 2 or not np.isfinite(own["loss"]).any():
             continue
         places = own["fraction"].to_numpy(dtype=np.float64)
         losses = own["loss"].to_numpy(dtype=np.float64)

@@ -176,8 +176,8 @@ def _summary(runs: pd.DataFrame, comparisons: Sequence[Comparison]) -> Section:
                 tone="warning",
                 heading="Runs without a result",
                 sentence=(
-                    f"{sum(missing.values()):,} of {len(runs):,} runs have no result ({told}); "
-                    "everything below speaks of the others."
+                    f"{sum(missing.values()):,} of {_count(len(runs), 'run')} without a result "
+                    f"({told}); everything below speaks of the others."
                 ),
                 details=("Racing stops runs that cannot win: those are interrupted, and are no "
                          "failures.",) * ("interrupted" in missing),

@@ -111,7 +111,7 @@ function empty(value) {
 
 function curvePlace(run, k) {
   const canvas = make("div", { class: "chart" });
-  if (!data("curves").training[run]) return make("p", { class: "muted" }, "It has no training curve.");
+  if (!data("curves").training[run]) return make("p", { class: "muted" }, "It has no training curve with a finite loss.");
   const raw = { ...curveSeries(run, "as recorded", 5, 0, true) };
   const smooth = curveSeries(run, "smoothed over 3%", 0, 0.03, false);
   const held = decoded(run, "validation");
