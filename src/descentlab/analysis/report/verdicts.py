@@ -27,6 +27,7 @@ FEWEST_SEEDS = 3
 """Fresh seeds for each winner, to advise where there are none to pair."""
 FRESH = f"run both with {FEWEST_SEEDS} fresh seeds or more, the same for both"
 MINUS = "−"
+PAIRED = "paired differences:"
 UNTOLD: tuple[str, Tone] = ("cannot be told", "warning")
 
 
@@ -266,7 +267,7 @@ def _rests_on(pair: Pair) -> str:
     """n, the test and its p-value."""
     assert pair.finding is not None
     finding, estimate = pair.finding, pair.finding.estimate
-    test = "" if pair.best.noise else f", {estimate.method}"
+    test = "" if pair.best.noise else f", {PAIRED} {estimate.method}"
     return f"n = {estimate.n} {finding.counted}{test}{_p(pair)}"
 
 
@@ -324,7 +325,7 @@ def _test(pair: Pair) -> str | None:
         return None
     if pair.best.noise and pair.other.noise:
         return "one run each, seed noise measured elsewhere"
-    return pair.finding.estimate.method
+    return f"{PAIRED} {pair.finding.estimate.method}"
 
 
 def _budgets(comparison: Comparison) -> list[str]:
