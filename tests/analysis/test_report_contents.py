@@ -135,6 +135,19 @@ def test_single_runs_are_no_evidence_unless_their_noise_is_known():
     assert grid_.rows[0][-1] == "one run each, seed noise measured elsewhere"
 
 
+def test_a_verdict_says_what_the_audit_holds_against_it(document, store):
+    """Of the duel the audit has warnings on the comparison; each of their checks is named."""
+    from descentlab.analysis.audit.kit import audit
+
+    (said,) = [each for each in document.sections[0].blocks
+               if isinstance(each, Verdict) and each.target]  # fmt: skip
+    warnings = [each for each in audit(load(store)) if each.severity == "warning"]
+    assert warnings
+    (told,) = [each for each in said.details if each.startswith("Audit: ")]
+    assert f"{len(warnings)} warning" in told
+    assert all(each.check in told for each in warnings)
+
+
 def test_one_method_is_compared_with_nothing():
     said = verdict(compare([*grid("adam"), *judged("adam")]))
     assert said.badge == "one method"

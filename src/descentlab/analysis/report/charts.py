@@ -18,8 +18,8 @@ from descentlab.analysis.statistics.best_after import best_after
 from descentlab.analysis.statistics.paired import mean_interval
 from descentlab.analysis.tables.methods import TUNED
 
-TIMES = 2.5
-"""Where an axis of perplexities ends, as a multiple of the lowest, if no method's best is above."""
+TIMES = 1.6
+"""Where an axis of perplexities ends, as a multiple of the lowest, if no line's best is above."""
 PLACES = 16
 """Numbers of trials at which the best of k is shown."""
 MOST_CURVES = 60
@@ -72,7 +72,7 @@ def rates_by_decay(comparison: Comparison, method: str, color: int) -> LineChart
         alt=f"Final perplexity of {method} over learning rates, a line for each {symbol}.",
         note=f"A line for each {symbol}{best} through its best at each learning rate. {DIVERGED}",
         x=Axis(title="learning rate", kind="log"),
-        y=_perplexities(own),
+        y=_perplexities(own, by="decay"),
         series=tuple(each for line in lines for each in line),
     )
 
@@ -253,13 +253,13 @@ def _value(value: float) -> str:
     return "none" if math.isinf(value) else f"{value:.6g}"
 
 
-def _perplexities(table: pd.DataFrame) -> Axis:
-    """An axis that ends above every method's best, and leaves out the hopeless settings."""
+def _perplexities(table: pd.DataFrame, by: str = "method") -> Axis:
+    """An axis that ends above the best of every line, and leaves out the hopeless settings."""
     finite = table[np.isfinite(table["perplexity"])]
     if not len(finite):
         return Axis(title=PERPLEXITY, kind="log", low=1.0, top=10.0)
     low, high = float(finite["perplexity"].min()), float(finite["perplexity"].max())
-    worst = float(finite.groupby("method")["perplexity"].min().max())
+    worst = float(finite.groupby(by)["perplexity"].min().max())
     top = min(high, max(TIMES * low, 1.25 * worst))
     return Axis(title=PERPLEXITY, kind="log", low=low * 0.97, top=max(top, low * 1.02) * 1.01)
 

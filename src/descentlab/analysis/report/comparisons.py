@@ -19,7 +19,7 @@ Noise = Mapping[str, Mapping[str, SeedNoise]]
 """Seed noise that was measured elsewhere, by source of the runs and by method."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
     """Methods that met under the same conditions."""
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from descentlab.analysis.audit.finding import SEVERITIES, Finding, Severity
 from descentlab.analysis.audit.report import HEADINGS, shortened, summary
-from descentlab.analysis.audit.tables import Evidence
+from descentlab.analysis.audit.tables import Evidence, listed
 from descentlab.analysis.claims.rendering import INTRODUCTION
 from descentlab.analysis.report.document import (
     Block,
@@ -48,7 +48,14 @@ def audit_section(evidence: Evidence, findings: Sequence[Finding]) -> Section:
     if findings:
         rows = tuple((check, severity, count) for (severity, check), count in counts.items())
         columns = (Column("check"), Column("severity"), Column("findings", "d"))
-        blocks.append(Grid(key="audit", columns=columns, rows=rows, caption="What was found."))
+        blocks.append(
+            Grid(
+                key="audit",
+                columns=columns,
+                rows=rows,
+                caption="How often each check found something.",
+            )
+        )
     for severity in SEVERITIES:
         own = [each for each in findings if each.severity == severity]
         if own:
@@ -75,6 +82,23 @@ def _of_one_severity(severity: Severity, findings: Sequence[Finding]) -> Details
             blocks.append(Code(each.study))
     heading = HEADINGS[severity]
     return Details(f"{heading} ({len(findings):,})", tuple(blocks))
+
+
+def on_comparison(findings: Sequence[Finding], name: str) -> str:
+    """What the audit has to say of one comparison, in a sentence; empty if nothing.
+
+    Args:
+        findings: of the whole store.
+        name: of the comparison; findings on a part of it begin with that.
+    """
+    own = [each for each in findings if each.where == name or each.where.startswith(f"{name},")]
+    said = []
+    for severity in ("error", "warning"):
+        checks = [each.check for each in own if each.severity == severity]
+        if checks:
+            named = listed(list(dict.fromkeys(checks)))
+            said.append(f"{len(checks)} {severity}{'s' * (len(checks) > 1)} ({named})")
+    return f"Audit: {listed(said)} on this comparison." if said else ""
 
 
 def claims_section(claims: Records) -> Section:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from descentlab import __version__
+from descentlab.analysis.audit.finding import Finding
 from descentlab.analysis.audit.kit import audited
 from descentlab.analysis.audit.selection import of_study
 from descentlab.analysis.frame import load, load_curves
@@ -31,7 +32,12 @@ from descentlab.analysis.report.document import (
 )
 from descentlab.analysis.report.environments import Environment, environments, sources
 from descentlab.analysis.report.equal_betas import equal_betas, slug
-from descentlab.analysis.report.findings import Records, audit_section, claims_section
+from descentlab.analysis.report.findings import (
+    Records,
+    audit_section,
+    claims_section,
+    on_comparison,
+)
 from descentlab.analysis.report.run_list import DIVERGED, Runs, run_list
 from descentlab.analysis.report.verdicts import pairs_grid, ranking_grid, verdict
 from descentlab.errors import ConfigError
@@ -102,7 +108,7 @@ def gather(
         title=given.title or f"Report on the store “{_name(opened, study)}”",
         facts=tuple(_facts(runs, comparisons)),
         sections=(
-            _summary(runs, comparisons),
+            _summary(runs, comparisons, findings),
             *sections,
             *given.sections,
             audit_section(evidence, findings),
@@ -163,7 +169,9 @@ def _counts(runs: pd.DataFrame) -> dict[str, int]:
     return {str(state): int(count) for state, count in states.value_counts().items()}
 
 
-def _summary(runs: pd.DataFrame, comparisons: Sequence[Comparison]) -> Section:
+def _summary(
+    runs: pd.DataFrame, comparisons: Sequence[Comparison], findings: Sequence[Finding]
+) -> Section:
     """The verdicts, with what is missing said first."""
     blocks: list[Block] = []
     counts = _counts(runs)
@@ -183,9 +191,10 @@ def _summary(runs: pd.DataFrame, comparisons: Sequence[Comparison]) -> Section:
                          "failures.",) * ("interrupted" in missing),
             )
         )  # fmt: skip
-    several = [each for each in comparisons if len(each.apart) != 1]
-    alone = [verdict(each) for each in comparisons if len(each.apart) == 1]
-    blocks += [verdict(each) for each in several]
+    judged = {each: verdict(each, on_comparison(findings, each.name)) for each in comparisons}
+    several = [judged[each] for each in comparisons if len(each.apart) != 1]
+    alone = [judged[each] for each in comparisons if len(each.apart) == 1]
+    blocks += several
     if several and alone:
         said = f"{_count(len(alone), 'setting')} in which one method alone was run"
         blocks.append(Details(said, tuple(alone)))

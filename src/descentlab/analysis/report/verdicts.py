@@ -59,8 +59,13 @@ def pairs(comparison: Comparison) -> list[Pair]:
     return [_pair(apart[0], other, corrected) for other in apart[1:]]
 
 
-def verdict(comparison: Comparison) -> Verdict:
-    """The judgement on a comparison, for the top of a report."""
+def verdict(comparison: Comparison, audit: str = "") -> Verdict:
+    """The judgement on a comparison, for the top of a report.
+
+    Args:
+        comparison: to judge.
+        audit: what the audit has to say of it, in a sentence.
+    """
     apart = comparison.apart
     if not apart:
         return Verdict(
@@ -72,7 +77,7 @@ def verdict(comparison: Comparison) -> Verdict:
         )
     best = apart[0]
     found = pairs(comparison)
-    details = [*_budgets(comparison), _diverged(comparison)]
+    details = [audit, *_budgets(comparison), _diverged(comparison)]
     if not found:
         n = f"{len(best.losses)} seed" + "s" * (len(best.losses) != 1)
         sentence = (
