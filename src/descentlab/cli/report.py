@@ -106,7 +106,7 @@ class Steps:
 
 
 def _write(document: Document, target: Path, format: Format, steps: Steps) -> None:
-    from descentlab.storage import storage_errors
+    from descentlab.storage import replace_file
 
     if format == "html":
         from descentlab.web.report import write_page
@@ -125,6 +125,4 @@ def _write(document: Document, target: Path, format: Format, steps: Steps) -> No
         from descentlab.analysis.report.markdown import markdown
 
         said = as_json(document) if format == "json" else markdown(document).encode()
-        with storage_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(said)
+        replace_file(target, said)

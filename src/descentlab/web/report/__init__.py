@@ -14,7 +14,7 @@ from pathlib import Path
 from descentlab.analysis.report.document import Document
 from descentlab.analysis.report.gathering import Extras, Tell, gather
 from descentlab.runs.store import Store
-from descentlab.storage import storage_errors
+from descentlab.storage import replace_file
 from descentlab.web.report.page import page
 
 __all__ = ["page", "write_page", "write_report"]
@@ -57,7 +57,4 @@ def write_page(document: Document, out: Path) -> None:
     Raises:
         StorageError: if the disk refuses.
     """
-    content = page(document)
-    with storage_errors(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(content, encoding="utf-8")
+    replace_file(out, page(document).encode())
