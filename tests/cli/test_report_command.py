@@ -39,8 +39,11 @@ def test_a_page_takes_the_place_of_the_last(store, tmp_path, monkeypatch, capsys
     assert page.startswith("<!doctype html>")
     assert "Claims of the paper" in page
     assert str(store) not in page
-    assert main(["report", str(store), "--out", str(tmp_path / "r.html"), "--title", "A & B"]) == 0
-    assert "<title>A &amp; B</title>" in (tmp_path / "r.html").read_text()
+    arguments = ["--out", str(tmp_path / "r.html"), "--title", "A & B", "--study", "duel"]
+    assert main(["report", str(store), *arguments]) == 0
+    other = (tmp_path / "r.html").read_text()
+    assert "<title>A &amp; B</title>" in other
+    assert "Claims of the paper" not in other
 
 
 def test_json_has_everything(store, tmp_path):
@@ -60,7 +63,8 @@ def test_json_has_everything(store, tmp_path):
 
 def test_tables_are_csv(store, tmp_path):
     out = tmp_path / "tables"
-    assert main(["report", str(store), "--format", "csv", "--out", str(out)]) == 0
+    arguments = ["--format", "csv", "--study", "duel", "--out", str(out)]
+    assert main(["report", str(store), *arguments]) == 0
     runs = load(store).set_index("run")
     written = rows(out / "runs.csv")
     assert len(written) == len(runs)
@@ -91,7 +95,8 @@ def test_a_text(store, tmp_path):
 
 def test_every_chart_is_a_pdf_of_vectors(store, tmp_path):
     out = tmp_path / "figures"
-    assert main(["report", str(store), "--format", "pdf-figures", "--out", str(out)]) == 0
+    arguments = ["--format", "pdf-figures", "--study", "duel", "--out", str(out)]
+    assert main(["report", str(store), *arguments]) == 0
     found = {path.name: path.read_bytes() for path in out.iterdir()}
     names = ("seeds", "rates", "training", "best-of", "adam-betas", "adam-betas-surface",
              "rates-adam", "rates-signum")  # fmt: skip

@@ -153,6 +153,23 @@ def test_the_pointer_finds_a_value(shown: Page, runs):
     assert best["run"] in tip
 
 
+def test_a_finger_sees_a_value_before_it_opens_a_run(browser: Browser, runs, folder):
+    page = browser.new_page(viewport={"width": 390, "height": 800}, has_touch=True)
+    page.goto((folder / "duel.html").as_uri())
+    page.wait_for_selector("html[data-ready=yes]")
+    figure = chart(page, "comparison-1-rates")
+    box = figure.locator("circle.point.s1:not(.faint)").first.bounding_box()
+    assert box is not None
+    at = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.touchscreen.tap(*at)
+    assert "held-out perplexity" in figure.locator(".tip").inner_text()
+    assert not page.locator("#opened").is_visible()
+    page.touchscreen.tap(*at)
+    page.locator("#opened").wait_for(state="visible")
+    assert page.locator("#opened-title").inner_text() in set(runs["run"])
+    page.close()
+
+
 def test_keys_walk_through_a_chart_and_open_a_run(shown: Page):
     figure = chart(shown, "comparison-1-rates")
     figure.locator("svg").focus()

@@ -134,14 +134,16 @@ function hoverMap(canvas, map, root, { left, top, wide, tall }) {
     ring.setAttribute("visibility", "hidden");
     beside.hide();
   };
-  root.addEventListener("pointermove", (event) => {
+  const point = (event) => {
     const box = root.getBoundingClientRect();
     const j = Math.floor((event.clientX - box.left - left) / wide);
     const i = Math.floor((event.clientY - box.top - top) / tall);
     if (map.values[i] === undefined || map.values[i][j] === undefined) hide();
     else show(i, j);
-  });
-  root.addEventListener("pointerleave", hide);
+  };
+  root.addEventListener("pointermove", point);
+  root.addEventListener("pointerdown", point);
+  root.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && hide());
   root.addEventListener("blur", hide);
   root.addEventListener("keydown", (event) => {
     const step = { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] }[event.key];

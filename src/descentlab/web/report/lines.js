@@ -161,13 +161,22 @@ function hover(canvas, plane, chart, spots, open) {
     if (place < 0) hide();
     else show(place);
   });
-  plane.root.addEventListener("pointerleave", hide);
+  plane.root.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && hide());
   plane.root.addEventListener("blur", hide);
   const enter = (place) => {
     const run = spots[place] && spots[place].series.runs[spots[place].k];
     if (run && open) open(run);
   };
-  plane.root.addEventListener("click", (event) => enter(nearest(event)));
+  // A finger cannot point: the first touch of a point tells of it, the second opens its run.
+  let first = false;
+  plane.root.addEventListener("pointerdown", (event) => {
+    const place = nearest(event);
+    first = event.pointerType === "touch" && place !== current;
+    if (first && place >= 0) show(place);
+  });
+  plane.root.addEventListener("click", (event) => {
+    if (!first) enter(nearest(event));
+  });
   plane.root.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, PageDown: 25, PageUp: -25 }[event.key];
     if (step) {

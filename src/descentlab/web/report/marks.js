@@ -51,7 +51,7 @@ function frame(chart, width, xs, ys, clip) {
     root.append(svg("line", { class: "grid-line", x1: at, x2: at, y1: box.top, y2: box.bottom }));
     const turn = tilted ? `rotate(-35 ${at} ${box.bottom + 16})` : null;
     const anchor = tilted ? "end" : "middle";
-    const said = chart.x.kind === "names" ? chart.x.names[tick] : short(tick);
+    const said = chart.x.kind === "names" ? cut(chart.x.names[tick]) : short(tick);
     root.append(
       svg("text", { x: at, y: box.bottom + 18, "text-anchor": anchor, transform: turn }, said),
     );
@@ -82,6 +82,11 @@ function frame(chart, width, xs, ys, clip) {
     ),
   );
   return { root, box, x, y };
+}
+
+/** A name that fits below an axis; its whole is in the tip and in the table of values. */
+function cut(name) {
+  return name.length > 24 ? `${name.slice(0, 23)}…` : name;
 }
 
 /** Buttons that show and hide names; `hidden` is the set of those that are not drawn. */
@@ -119,11 +124,19 @@ function tip(place) {
   };
 }
 
+const MOST_ROWS = 2000;
+
 /** A table of the values of a chart, made when it is opened. */
 function values(heads, rows) {
   const details = make("details", { class: "values" }, make("summary", {}, "Values as a table"));
   details.addEventListener("toggle", () => {
-    if (details.open && details.children.length === 1) details.append(table(heads, rows(), "values of the chart"));
+    if (!details.open || details.children.length > 1) return;
+    const all = rows();
+    details.append(table(heads, all.slice(0, MOST_ROWS), "values of the chart"));
+    if (all.length > MOST_ROWS) {
+      const said = `The first ${MOST_ROWS} of ${all.length} values; descent report --format json has all.`;
+      details.append(make("p", { class: "small muted" }, said));
+    }
   });
   return details;
 }
