@@ -148,6 +148,28 @@ def test_a_verdict_says_what_the_audit_holds_against_it(document, store):
     assert all(each.check in told for each in warnings)
 
 
+def test_seeds_that_chose_the_setting_are_no_fair_judges():
+    """Three seeds for every setting of a grid: there is an interval, and what is wrong with it."""
+    rows = []
+    for name, floor in (("adam", 3.0), ("signum", 3.2)):
+        for seed in (0, 1, 2):
+            own = grid(name, floor=floor + 0.001 * seed, seed=seed)
+            rows += [{**each, "run": f"{each['run']}-{seed}"} for each in own]
+    said = verdict(compare(rows))
+    assert "n = 3 seeds" in said.sentence
+    assert said.details[0] == (
+        "adam and signum: judged by the runs that chose the setting, which flatters; "
+        "fresh seeds would not."
+    )
+    fair = [
+        *grid("adam"),
+        *judged("adam"),
+        *grid("signum", floor=3.2),
+        *judged("signum", floor=3.2),
+    ]
+    assert not any("flatters" in each for each in verdict(compare(fair)).details)
+
+
 def test_one_method_is_compared_with_nothing():
     said = verdict(compare([*grid("adam"), *judged("adam")]))
     assert said.badge == "one method"

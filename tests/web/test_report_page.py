@@ -27,7 +27,7 @@ from descentlab.analysis.report.gathering import Extras
 from descentlab.runs.store import Store
 from descentlab.web.report import write_report
 
-MANY = 150
+MANY = 90
 CLAIM = {
     "key": "adam-below-signum",
     "statement": f"Adam is below {HOSTILE[0]}",

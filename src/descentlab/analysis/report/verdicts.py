@@ -78,8 +78,9 @@ def verdict(comparison: Comparison, audit: str = "") -> Verdict:
     best = apart[0]
     found = pairs(comparison)
     details = [audit, *_budgets(comparison), _diverged(comparison)]
+    details += [*_edges(comparison), *_twins(comparison)]
     if not found:
-        n = f"{len(best.losses)} seed" + "s" * (len(best.losses) != 1)
+        n = f"{len(best.losses)} {'seed' if best.seeds else 'run'}" + "s" * (len(best.losses) != 1)
         sentence = (
             f"{best.name} alone was run here: perplexity {_number(best.mean)} at "
             f"{setting(best)}, n = {n}; there is no other method to compare it with."
@@ -99,9 +100,7 @@ def verdict(comparison: Comparison, audit: str = "") -> Verdict:
         tone=tone,
         heading=comparison.name,
         sentence=sentence,
-        details=tuple(
-            each for each in (*details, *_edges(comparison), *_twins(comparison)) if each
-        ),
+        details=tuple(filter(None, [*_flattered(comparison), *details])),
         target=comparison.key,
     )
 
@@ -361,6 +360,15 @@ def _diverged(comparison: Comparison) -> str:
         return f"None of {len(runs):,} runs diverged."
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     return f"Diverged: {total:,} of {len(runs):,} runs ({told})."
+
+
+def _flattered(comparison: Comparison) -> list[str]:
+    """Who was judged by the runs that chose its setting, though it ran with several seeds."""
+    names = [each.name for each in comparison.apart if each.caveats and len(each.losses) > 1]
+    if not names:
+        return []
+    said = f"{listed(names)}: judged by the runs that chose the setting, which flatters"
+    return [f"{said}; fresh seeds would not."]
 
 
 def _edges(comparison: Comparison) -> list[str]:
