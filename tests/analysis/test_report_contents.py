@@ -31,7 +31,8 @@ from descentlab.analysis.report.curves import packed, unpacked
 from descentlab.analysis.report.document import Details, Grid, Verdict, blocks_of
 from descentlab.analysis.report.equal_betas import heat_map, seed_noise
 from descentlab.analysis.report.gathering import best_runs, gather
-from descentlab.analysis.report.verdicts import pairs, pairs_grid, verdict
+from descentlab.analysis.report.rankings import pairs_grid
+from descentlab.analysis.report.verdicts import pairs, verdict
 from descentlab.analysis.tables.betas import beta_grid
 from descentlab.errors import ConfigError
 from descentlab.runs.store import Store

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -45,11 +46,14 @@ def write_figures(
     Raises:
         StorageError: if the disk refuses.
     """
-    written = []
+    written, began = [], time.monotonic()
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         for number, (key, chart) in enumerate(document.charts.items(), start=1):
-            tell(f"chart {number} of {len(document.charts)}: {key}")
+            seconds = (time.monotonic() - began) / max(1, number - 1)
+            left = seconds * (len(document.charts) + 1 - number)
+            soon = f", about {left:.0f} s left" if number > 1 else ""
+            tell(f"chart {number} of {len(document.charts)}{soon}: {key}")
             path = out / f"{key}.pdf"
             save_pdf(drawn(chart, document.curves), path)
             written.append(path)

@@ -38,8 +38,9 @@ from descentlab.analysis.report.findings import (
     claims_section,
     on_comparison,
 )
+from descentlab.analysis.report.rankings import pairs_grid, ranking_grid
 from descentlab.analysis.report.run_list import DIVERGED, Runs, run_list
-from descentlab.analysis.report.verdicts import pairs_grid, ranking_grid, verdict
+from descentlab.analysis.report.verdicts import verdict
 from descentlab.errors import ConfigError
 from descentlab.runs.store import Store
 
@@ -95,26 +96,19 @@ def gather(
     curves = packed(load_curves(opened, readable))
     tell("looking for unfair comparisons")
     evidence, findings = audited(runs)
-    found, places = environments(opened, runs.loc[runs["source"].eq("descentlab"), "run"])
     comparisons = compared(evidence, given.noise)
+    found, places = environments(opened, runs.loc[runs["source"].eq("descentlab"), "run"])
     listed = run_list(runs, comparisons, found, places)
-    last = last_losses(curves)
-    drawn: dict[str, Chart] = {}
-    sections = []
-    for place, each in enumerate(comparisons, start=1):
-        tell(f"comparing methods, {place} of {len(comparisons)}: {each.name}")
-        sections.append(_section(each, last, drawn))
+    sections, drawn = _sections(comparisons, last_losses(curves), tell)
+    last = [
+        audit_section(evidence, findings),
+        *([claims_section(given.claims)] if given.claims else []),
+        _environment_section(opened, found, places, listed, of_all=study is None),
+    ]
     return Document(
         title=given.title or f"Report on the store “{_name(opened, study)}”",
         facts=tuple(_facts(runs, comparisons)),
-        sections=(
-            _summary(runs, comparisons, findings),
-            *sections,
-            *given.sections,
-            audit_section(evidence, findings),
-            *([claims_section(given.claims)] if given.claims else []),
-            _environment_section(opened, found, places, listed, of_all=study is None),
-        ),
+        sections=(_summary(runs, comparisons, findings), *sections, *given.sections, *last),
         charts=drawn,
         runs=listed,
         curves=curves,
@@ -211,6 +205,18 @@ def _summary(
         )
     )
     return Section(key="verdicts", title="Verdicts", blocks=tuple(blocks))
+
+
+def _sections(
+    comparisons: Sequence[Comparison], last: pd.Series, tell: Tell
+) -> tuple[list[Section], dict[str, Chart]]:
+    """A section for each comparison, and the charts of all by key."""
+    drawn: dict[str, Chart] = {}
+    sections = []
+    for place, each in enumerate(comparisons, start=1):
+        tell(f"comparing methods, {place} of {len(comparisons)}: {each.name}")
+        sections.append(_section(each, last, drawn))
+    return sections, drawn
 
 
 def _section(comparison: Comparison, last: pd.Series, drawn: dict[str, Chart]) -> Section:

@@ -18,7 +18,7 @@ from descentlab.analysis.claims.evidence import with_common_seeds
 from descentlab.analysis.claims.finding import Finding, LackingEvidence
 from descentlab.analysis.comparison import SYMBOLS, Contender
 from descentlab.analysis.report.comparisons import Comparison
-from descentlab.analysis.report.document import Column, Grid, Tone, Verdict
+from descentlab.analysis.report.document import Tone, Verdict
 from descentlab.analysis.selection import amount
 from descentlab.analysis.statistics.estimate import CONFIDENCE
 from descentlab.analysis.statistics.multiple_tests import holm
@@ -105,112 +105,6 @@ def verdict(comparison: Comparison, audit: str = "") -> Verdict:
     )
 
 
-def pairs_grid(comparison: Comparison) -> Grid | None:
-    """The best against each other as a table, with n and the test beside every number."""
-    found = pairs(comparison)
-    if not found:
-        return None
-    rows = []
-    for each in found:
-        estimate = each.finding.estimate if each.finding else None
-        bounds = (estimate.value, estimate.low, estimate.high) if estimate else (math.nan,) * 3
-        has_interval = estimate is not None and estimate.reason is None
-        shown = bounds if has_interval else (bounds[0], math.nan, math.nan)
-        rows.append(
-            (
-                each.other.name,
-                *(_finite(math.expm1(value)) if value < 700 else None for value in shown),
-                estimate.n if estimate else 0,
-                _finite(each.p_value),
-                _word(each),
-                _test(each),
-            )
-        )
-    count = math.comb(len(comparison.apart), 2)
-    return Grid(
-        key=f"{comparison.key}-pairs",
-        columns=(
-            Column(f"{comparison.apart[0].name} against"),
-            Column("perplexity", "+.1%"),
-            Column("from", "+.1%"),
-            Column("to", "+.1%"),
-            Column("n", "d"),
-            Column("p", ".2g"),
-            Column("verdict"),
-            Column("test"),
-        ),
-        rows=tuple(rows),
-        caption=(
-            f"The perplexity of {comparison.apart[0].name}, the best, relative to each other "
-            "method: negative is lower. “from” and “to” end the 95% interval. p-values are "
-            f"Holm-corrected for all {count} pairs of methods, since the best was chosen among "
-            "them. n counts seeds, or single runs where the seed noise was measured elsewhere."
-            + _sources(comparison)
-        ),
-    )
-
-
-def _sources(comparison: Comparison) -> str:
-    """Where seed noise was measured that no run here tells."""
-    known = dict.fromkeys(each.noise.source for each in comparison.apart if each.noise)
-    return f" Seed noise: {'; '.join(known)}." if known else ""
-
-
-def ranking_grid(comparison: Comparison) -> Grid:
-    """Every method with its best setting, its result and what it was given."""
-    tuned = list(dict.fromkeys(name for each in comparison.contenders for name in each.best))
-    rows = [
-        (
-            each.name,
-            *(_setting(each.best.get(name)) for name in tuned),
-            each.mean,
-            _finite(each.two_sigma),
-            len(each.losses),
-            each.trials,
-            each.diverged,
-            each.runs,
-            ", ".join(each.edges) or None,
-            each.steps,
-        )
-        for each in comparison.contenders
-    ]
-    remarks = [
-        f"{each.name} and {each.same_as} are the same runs, trained once."
-        for each in comparison.contenders
-        if each.same_as
-    ]
-    chosen = [each.name for each in comparison.apart if each.choice]
-    if chosen:
-        remarks.append(
-            f"{listed(chosen)}: no seed that tuning did not see, so the numbers are those of the "
-            "runs that were chosen for being lowest, which flatters them."
-        )
-    return Grid(
-        key=f"{comparison.key}-ranking",
-        columns=(
-            Column("method"),
-            *(Column(f"best {SYMBOLS.get(name, name)}") for name in tuned),
-            Column("perplexity", ".2f"),
-            Column("2σ", ".2f"),
-            Column("n", "d"),
-            Column("settings", "d"),
-            Column("diverged", "d"),
-            Column("runs", "d"),
-            Column("on an edge"),
-            Column("steps", ","),
-        ),
-        rows=tuple(rows),
-        caption=" ".join(
-            [
-                "Held-out perplexity of each method's best setting: the mean over n seeds, with "
-                "twice their standard deviation. settings: how many were tried; diverged: of all "
-                "its runs; on an edge: the best setting is the last that was tried on that side.",
-                *remarks,
-            ]
-        ),
-    )
-
-
 def setting(contender: Contender) -> str:
     """A best setting as people write it.
 
@@ -219,11 +113,13 @@ def setting(contender: Contender) -> str:
     'lr = 0.008, β1 = 0.95'
     """
     return ", ".join(
-        f"{SYMBOLS.get(name, name)} = {_setting(value)}" for name, value in contender.best.items()
+        f"{SYMBOLS.get(name, name)} = {setting_text(value)}"
+        for name, value in contender.best.items()
     )
 
 
-def _setting(value: float | None) -> str | None:
+def setting_text(value: float | None) -> str | None:
+    """A value of a best setting; no limit is ``none``, and what a method lacks nothing."""
     if value is None or math.isnan(value):
         return None
     return "none" if math.isinf(value) else f"{value:.4g}"
@@ -264,7 +160,7 @@ def _said(pair: Pair) -> str:
     if pair.told:
         return f"{_relative(pair)} ({_rests_on(pair)})."
     untold = f"it cannot be told from {pair.other.name}: {_relative(pair)} ({_rests_on(pair)})"
-    return f"{untold}; {_settle(pair)}."
+    return f"{untold}; {settle(pair)}."
 
 
 def _rests_on(pair: Pair) -> str:
@@ -275,7 +171,7 @@ def _rests_on(pair: Pair) -> str:
     return f"n = {estimate.n} {finding.counted}{test}{_p(pair)}"
 
 
-def _settle(pair: Pair) -> str:
+def settle(pair: Pair) -> str:
     """Why it cannot be told, and what would tell it."""
     if pair.finding is None:
         return pair.lacking
@@ -294,7 +190,7 @@ def _others(found: Sequence[Pair]) -> list[str]:
     said = [f"It is below {listed(told)} as well."] if told else []
     return [
         *said,
-        *(f"From {each.other.name} it cannot be told: {_settle(each)}."
+        *(f"From {each.other.name} it cannot be told: {settle(each)}."
           for each in found[1:] if not each.told),
     ]  # fmt: skip
 
@@ -318,18 +214,6 @@ def _relative(pair: Pair) -> str:
 
 def _p(pair: Pair) -> str:
     return "" if math.isnan(pair.p_value) else f", Holm-corrected p = {pair.p_value:.2g}"
-
-
-def _word(pair: Pair) -> str:
-    return "lower" if pair.told else f"cannot be told: {_settle(pair)}"
-
-
-def _test(pair: Pair) -> str | None:
-    if pair.finding is None:
-        return None
-    if pair.best.noise and pair.other.noise:
-        return "one run each, seed noise measured elsewhere"
-    return f"{PAIRED} {pair.finding.estimate.method}"
 
 
 def _budgets(comparison: Comparison) -> list[str]:
@@ -386,7 +270,3 @@ def _twins(comparison: Comparison) -> list[str]:
 
 def _number(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "diverged"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

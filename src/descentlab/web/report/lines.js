@@ -132,58 +132,60 @@ function hover(canvas, plane, chart, spots, open) {
   const ring = svg("circle", { class: "focus-ring", r: 7, visibility: "hidden" });
   plane.root.append(ring);
   const beside = tip(canvas);
-  let current = -1;
+  const at = { current: -1 };
   const show = (place) => {
-    current = place;
     const spot = spots[place];
-    if (!spot) return;
+    if (!spot) return hide();
+    at.current = place;
     ring.setAttribute("cx", spot.x);
     ring.setAttribute("cy", spot.y);
     ring.setAttribute("visibility", "visible");
-    beside.show(spot.x, spot.y, spot.series.name, told(chart, spot));
+    return beside.show(spot.x, spot.y, spot.series.name, told(chart, spot));
   };
   const hide = () => {
     ring.setAttribute("visibility", "hidden");
     beside.hide();
   };
-  const nearest = (event) => {
-    const box = plane.root.getBoundingClientRect();
-    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-    let [best, least] = [-1, 45 ** 2];
-    spots.forEach((spot, place) => {
-      const far = (spot.x - x) ** 2 + (spot.y - y) ** 2;
-      if (far <= least) [best, least] = [place, far];
-    });
-    return best;
-  };
-  plane.root.addEventListener("pointermove", (event) => {
-    const place = nearest(event);
-    if (place < 0) hide();
-    else show(place);
-  });
-  plane.root.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && hide());
-  plane.root.addEventListener("blur", hide);
   const enter = (place) => {
     const run = spots[place] && spots[place].series.runs[spots[place].k];
     if (run && open) open(run);
   };
-  // A finger cannot point: the first touch of a point tells of it, the second opens its run.
-  let first = false;
-  plane.root.addEventListener("pointerdown", (event) => {
-    const place = nearest(event);
-    first = event.pointerType === "touch" && place !== current;
-    if (first && place >= 0) show(place);
-  });
-  plane.root.addEventListener("click", (event) => {
-    if (!first) enter(nearest(event));
-  });
+  byPointer(plane.root, spots, at, { show, hide, enter });
+  plane.root.addEventListener("blur", hide);
   plane.root.addEventListener("keydown", (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1, PageDown: 25, PageUp: -25 }[event.key];
     if (step) {
-      show((Math.max(current, -1) + step + spots.length * 25) % spots.length);
+      show((Math.max(at.current, -1) + step + spots.length * 25) % spots.length);
       event.preventDefault();
-    } else if (event.key === "Enter") enter(current);
+    } else if (event.key === "Enter") enter(at.current);
     else if (event.key === "Escape") hide();
+  });
+}
+
+/** The place of the point that is nearest to the pointer, -1 if none is near. */
+function nearest(event, root, spots) {
+  const box = root.getBoundingClientRect();
+  const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+  let [best, least] = [-1, 45 ** 2];
+  spots.forEach((spot, place) => {
+    const far = (spot.x - x) ** 2 + (spot.y - y) ** 2;
+    if (far <= least) [best, least] = [place, far];
+  });
+  return best;
+}
+
+function byPointer(root, spots, at, { show, hide, enter }) {
+  root.addEventListener("pointermove", (event) => show(nearest(event, root, spots)));
+  root.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && hide());
+  // A finger cannot point: the first touch of a point tells of it, the second opens its run.
+  let first = false;
+  root.addEventListener("pointerdown", (event) => {
+    const place = nearest(event, root, spots);
+    first = event.pointerType === "touch" && place !== at.current;
+    if (first) show(place);
+  });
+  root.addEventListener("click", (event) => {
+    if (!first) enter(nearest(event, root, spots));
   });
 }
 

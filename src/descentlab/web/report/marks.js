@@ -31,57 +31,40 @@ function frame(chart, width, xs, ys, clip) {
     "aria-label": visible(chart.alt),
     tabindex: "0",
   });
-  const inside = svg("rect", {
-    x: box.left,
-    y: box.top,
-    width: Math.max(0, box.right - box.left),
-    height: box.bottom - box.top,
-  });
-  root.append(svg("clipPath", { id: clip }, inside));
+  const inside = { x: box.left, y: box.top, width: Math.max(0, box.right - box.left), height: box.bottom - box.top };
+  root.append(svg("clipPath", { id: clip }, svg("rect", inside)));
+  root.append(...gridLines(chart, box, x, y, tilted), svg("rect", { class: "frame", ...inside }));
+  root.append(...axisTitles(chart, box, height));
+  return { root, box, x, y };
+}
+
+function gridLines(chart, box, x, y, tilted) {
+  const found = [];
   for (const tick of y.ticks) {
     const at = y.at(tick);
-    root.append(svg("line", { class: "grid-line", x1: box.left, x2: box.right, y1: at, y2: at }));
-    root.append(svg("text", { x: box.left - 7, y: at + 4, "text-anchor": "end" }, short(tick)));
+    found.push(svg("line", { class: "grid-line", x1: box.left, x2: box.right, y1: at, y2: at }));
+    found.push(svg("text", { x: box.left - 7, y: at + 4, "text-anchor": "end" }, short(tick)));
   }
   let last = -Infinity;
   for (const tick of x.ticks) {
     const at = x.at(tick);
     if (chart.x.kind !== "names" && at - last < 42) continue;
     last = at;
-    root.append(svg("line", { class: "grid-line", x1: at, x2: at, y1: box.top, y2: box.bottom }));
+    found.push(svg("line", { class: "grid-line", x1: at, x2: at, y1: box.top, y2: box.bottom }));
     const turn = tilted ? `rotate(-35 ${at} ${box.bottom + 16})` : null;
-    const anchor = tilted ? "end" : "middle";
-    const said = chart.x.kind === "names" ? cut(chart.x.names[tick]) : short(tick);
-    root.append(
-      svg("text", { x: at, y: box.bottom + 18, "text-anchor": anchor, transform: turn }, said),
-    );
+    const where = { x: at, y: box.bottom + 18, "text-anchor": tilted ? "end" : "middle", transform: turn };
+    found.push(svg("text", where, chart.x.kind === "names" ? cut(chart.x.names[tick]) : short(tick)));
   }
-  root.append(
-    svg("rect", {
-      class: "frame",
-      x: box.left,
-      y: box.top,
-      width: Math.max(0, box.right - box.left),
-      height: box.bottom - box.top,
-    }),
-  );
+  return found;
+}
+
+function axisTitles(chart, box, height) {
   const middle = (box.top + box.bottom) / 2;
-  const center = (box.left + box.right) / 2;
-  root.append(
-    svg("text", { class: "axis-title", x: center, y: height - 6, "text-anchor": "middle" }, chart.x.title),
-    svg(
-      "text",
-      {
-        class: "axis-title",
-        x: 13,
-        y: middle,
-        "text-anchor": "middle",
-        transform: `rotate(-90 13 ${middle})`,
-      },
-      chart.y.title,
-    ),
-  );
-  return { root, box, x, y };
+  const look = { class: "axis-title", "text-anchor": "middle" };
+  return [
+    svg("text", { ...look, x: (box.left + box.right) / 2, y: height - 6 }, chart.x.title),
+    svg("text", { ...look, x: 13, y: middle, transform: `rotate(-90 13 ${middle})` }, chart.y.title),
+  ];
 }
 
 /** A name that fits below an axis; its whole is in the tip and in the table of values. */
