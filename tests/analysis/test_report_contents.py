@@ -31,7 +31,7 @@ from descentlab.analysis.report.curves import packed, unpacked
 from descentlab.analysis.report.document import Details, Grid, Verdict, blocks_of
 from descentlab.analysis.report.equal_betas import heat_map, seed_noise
 from descentlab.analysis.report.gathering import best_runs, gather
-from descentlab.analysis.report.rankings import pairs_grid
+from descentlab.analysis.report.rankings import pairs_grid, ranking_grid
 from descentlab.analysis.report.verdicts import pairs, verdict
 from descentlab.analysis.tables.betas import beta_grid
 from descentlab.errors import ConfigError
@@ -169,6 +169,15 @@ def test_seeds_that_chose_the_setting_are_no_fair_judges():
         *judged("signum", floor=3.2),
     ]
     assert not any("flatters" in each for each in verdict(compare(fair)).details)
+
+
+def test_a_setting_that_was_not_chosen_is_not_flattered():
+    """Two methods with one setting and three seeds each: nothing was tuned."""
+    rows = [*judged("adam"), *judged("signum", floor=3.2)]
+    found = compare(rows)
+    assert "flatters" not in " ".join([*verdict(found).details, ranking_grid(found).caption])
+    tuned = compare([*grid("adam"), *grid("signum")])
+    assert "which flatters them" in ranking_grid(tuned).caption
 
 
 def test_one_method_is_compared_with_nothing():

@@ -74,6 +74,8 @@ class Comparison:
             return contender
         if len(contender.losses) == 1 and noise is not None:
             return replace(contender, noise=noise)
+        if contender.trials == 1:  # one setting was not chosen
+            return replace(contender, choice=())
         said = f"{contender.name} was judged on the runs that it was chosen by"
         return replace(contender, caveats=(*contender.caveats, said))
 
