@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: table1 test test-slow soak check clean
+.PHONY: table1 test test-slow soak check docs clean
 
 table1: $(READY)
 	$(BIN)/descent reproduce table1
@@ -25,8 +25,13 @@ check: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
+# The site, into site/; a warning is an error. Then every block of code in the documents is run.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest -m 'slow or not slow' tests/documents tests/web/test_built_site.py
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 # torch comes first and pinned: a range alone would fetch another, larger build.
 $(READY): pyproject.toml constraints.txt
