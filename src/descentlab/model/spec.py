@@ -60,6 +60,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def head_width(self) -> int:
+        """Dimensions of each head."""
         return self.width // self.heads
 
     @property

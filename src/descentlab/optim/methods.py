@@ -99,6 +99,7 @@ class AdamMethod(Method, frozen=True, kw_only=True, tag="adam"):
 
     @property
     def betas(self) -> tuple[float, float]:
+        """(β1, β2), however they were given."""
         if self.beta is not None:
             return self.beta, self.beta
         assert self.beta1 is not None
