@@ -16,8 +16,11 @@ from mkdocs.structure.files import File, Files
 from descentlab.cli.main import COMMANDS
 
 PAGE = "reference/commands.md"
-PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "104"}
-"""What makes help plain text of a fixed width."""
+PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "1000"}
+"""What makes help plain text whose lines nobody has broken."""
+
+ARGUMENT = re.compile(r"  (-\S.*?|[A-Z\[{]\S*.*?)(?:  +(.*))?$")
+"""A line of help that begins an argument: its name, and what it is if that follows at once."""
 
 BEGINNING = """# Commands
 
@@ -42,12 +45,37 @@ def sections() -> Iterator[str]:
 
 
 def section(level: str, name: str, text: str) -> str:
-    """A heading, what the command does, and its usage and options."""
+    """A heading, what the command does, how it is called, and a list of its arguments."""
     usage, _, rest = text.partition("\n\n")
-    about, _, options = rest.partition("\n\n\n")
-    about = re.sub(r"([<>*_\[\]])", r"\\\1", about)
-    shown = "\n\n".join([usage, *options.split("\n\n\n")])
-    return f"{level} descent {name}\n\n{about}\n\n```text\n{shown}\n```\n"
+    about, *groups = rest.split("\n\n\n")
+    parts = [f"{level} descent {name}", escaped(about), f"```text\n{usage}\n```"]
+    parts += [group(each) for each in groups if not each.startswith("subcommands\n")]
+    return "\n\n".join(parts) + "\n"
+
+
+def group(text: str) -> str:
+    """Arguments that stand together, as a list under their title.
+
+    >>> print(group("options\\n  --seeds INT  how\\n               many."))
+    **options**
+    <BLANKLINE>
+    - `--seeds INT`: how many.
+    """
+    title, *lines = text.splitlines()
+    entries: list[str] = []
+    for line in lines:
+        if found := ARGUMENT.match(line):
+            entries.append(f"- `{found[1]}`: {escaped(found[2] or '')}".rstrip())
+        elif entries:
+            entries[-1] += f" {escaped(line.strip())}"
+        else:
+            title += f": {line.strip()}"
+    return f"**{title}**\n\n" + "\n".join(entries)
+
+
+def escaped(text: str) -> str:
+    """Plain text as Markdown that reads the same."""
+    return re.sub(r"([<>*_\[\]])", r"\\\1", text)
 
 
 def help_of(*words: str) -> str:

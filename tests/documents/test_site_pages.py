@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import re
+from unittest.mock import ANY
 
 import msgspec
 import pytest
@@ -89,6 +91,11 @@ def test_the_page_of_exit_codes_has_every_code_once():
     used = {each.exit_code for each in kinds(DescentError) if hasattr(each, "exit_code")}
     assert used | {0, 1, 130, 143} == set(codes)
     assert len(set(codes)) == len(codes)
+
+
+@pytest.mark.parametrize("name", ["commands", "docstrings", "settings"])
+def test_examples_in_the_docstrings_of_hooks_hold(generated, name):
+    assert doctest.testmod(generated[name]) == doctest.TestResults(failed=0, attempted=ANY)
 
 
 @pytest.mark.parametrize(
