@@ -21,14 +21,5 @@ class Doctests(griffe.Extension):
 
 
 def fenced(text: str) -> str:
-    """Put fences around the doctests of a docstring.
-
-    >>> print(fenced("Add.\\n\\n>>> 1 + 1\\n2").replace("`", "'"))
-    Add.
-    <BLANKLINE>
-    '''pycon
-    >>> 1 + 1
-    2
-    '''
-    """
+    """Put fences around the doctests of a docstring."""
     return EXAMPLE.sub(r"\1```pycon\n\g<0>\n\1```", text)

@@ -93,7 +93,7 @@ def test_the_page_of_exit_codes_has_every_code_once():
     assert len(set(codes)) == len(codes)
 
 
-@pytest.mark.parametrize("name", ["commands", "docstrings", "settings"])
+@pytest.mark.parametrize("name", ["commands", "settings"])
 def test_examples_in_the_docstrings_of_hooks_hold(generated, name):
     assert doctest.testmod(generated[name]) == doctest.TestResults(failed=0, attempted=ANY)
 
