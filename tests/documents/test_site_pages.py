@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import re
+from typing import get_args
 from unittest.mock import ANY
 
 import msgspec
@@ -13,6 +14,7 @@ from oracles.code_blocks import ROOT
 from oracles.command_lines import every_command
 
 from descentlab.errors import DescentError
+from descentlab.optim.methods import AnyMethod
 
 
 def navigation() -> list[str]:
@@ -72,7 +74,10 @@ def test_the_page_of_settings_says_what_each_means(generated):
     text = "\n".join(settings.sections())
     assert "| `beta2` | number, ≥ 0, < 1 | none | Decay of the average of squared" in text
     assert '| `clip_norm` | number, > 0 or `"none"` | `1.0` |' in text
-    assert text.count("### [") == 14
+    tags = {str(each.__struct_config__.tag) for each in get_args(AnyMethod)}
+    assert set(re.findall(r'^### \[optimizer\] method = "(.*)"$', text, re.MULTILINE)) == tags
+    tables = ["model", "data", "training", "schedule", "execution", "probes", "methods.NAME"]
+    assert re.findall(r"^### \[([\w.]+)\]$", text, re.MULTILINE) == tables
 
     class Undocumented(msgspec.Struct):
         lr: float
