@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
-import shutil
 import sys
 from pathlib import Path
 
@@ -39,8 +38,8 @@ def folder(finished, tmp_path, monkeypatch):
     """A folder to be in, with that store and the examples, as a reader of the documents is."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    shutil.copytree(finished, "store")
-    shutil.copytree(ROOT / "examples", "examples")
+    Path("store").symlink_to(finished)
+    Path("examples").symlink_to(ROOT / "examples")
     Path("docs").mkdir()  # some commands write there
     before = set(sys.modules)
     yield tmp_path
