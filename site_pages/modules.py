@@ -30,7 +30,8 @@ PAGES = {
     "paper": ("The paper", ["paper", "paper.claims", "paper.figures"]),
     "rest": ("Foundations", ["config", "errors", "seeding", "processes", "storage"]),
 }
-"""By page: its title; modules, and packages, of which every module is shown."""
+"""By page: its title; modules, and packages, of which every module is shown, and every package
+within that no page names itself."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -43,10 +44,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def modules(part: str) -> list[str]:
-    """The module of that name; or, of a package, itself and those directly in it."""
+    """The module of that name; or, of a package, itself and all in it that stands nowhere else."""
     path = SOURCE / "descentlab" / part.replace(".", "/")
-    inside = sorted(each.stem for each in path.glob("[!_]*.py"))
-    return [f"descentlab.{name}" for name in (part, *(f"{part}.{each}" for each in inside))]
+    named = {other for _, parts in PAGES.values() for other in parts}
+    found = [f"descentlab.{part}"]
+    for each in sorted(path.glob("*")):
+        inner = f"{part}.{each.stem}"
+        if each.suffix == ".py" and not each.name.startswith("_"):
+            found.append(f"descentlab.{inner}")
+        elif (each / "__init__.py").exists() and inner not in named:
+            found += modules(inner)
+    return found
 
 
 def directive(module: str) -> str:
