@@ -28,7 +28,7 @@ check: $(READY)
 # The site, into site/; a warning is an error. Then every block of code in the documents is run.
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
-	$(BIN)/python -m pytest -m 'slow or not slow' tests/documents tests/web/test_built_site.py
+	$(BIN)/python -m pytest -n 2 -m 'slow or not slow' tests/documents tests/web/test_built_site.py
 
 clean:
 	rm -rf $(VENV) site
