@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: table1 test test-slow soak check docs clean
+.PHONY: table1 test test-slow soak check clean
 
 table1: $(READY)
 	$(BIN)/descent reproduce table1
@@ -26,6 +26,7 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 # The site, into site/; a warning is an error. Then every block of code in the documents is run.
+.PHONY: docs
 docs: $(READY)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest -n 2 -m 'slow or not slow' tests/documents tests/web/test_built_site.py
