@@ -29,8 +29,14 @@ check: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
+# The site, into site/; a warning is an error. Then every block of code in the documents is run.
+.PHONY: docs
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest -n 2 -m 'slow or not slow' tests/documents tests/web/test_built_site.py
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 # torch comes first and pinned: a range alone would fetch another, larger build.
 $(READY): pyproject.toml constraints.txt

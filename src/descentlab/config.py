@@ -66,6 +66,9 @@ def override(settings: dict[str, Any], assignments: Iterable[str]) -> dict[str, 
 
     A value is read as TOML; what is not TOML is taken as text, so quotes may be left out.
 
+    Raises:
+        ConfigError: for an assignment without a key, or a key below a value.
+
     >>> override({"optimizer": {"lr": 0.1}}, ["optimizer.lr=3e-3", "name=first"])
     {'optimizer': {'lr': 0.003}, 'name': 'first'}
     """

@@ -73,26 +73,32 @@ class Attempt:
 
     @property
     def metrics(self) -> Path:
+        """A record of each step and evaluation."""
         return self.path / "metrics.jsonl"
 
     @property
     def timing(self) -> Path:
+        """What varies with the clock, by step."""
         return self.path / "timing.jsonl"
 
     @property
     def probes(self) -> Path:
+        """Records of the run's probes; there only if it has some."""
         return self.path / "probes.jsonl"
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def log(self) -> Path:
+        """What the process said, tracebacks included."""
         return self.path / "log.txt"
 
     @property
     def environment(self) -> Path:
+        """Machine, versions and how the run is computed."""
         return self.path / "environment.json"
 
     def begin(self, environment: Mapping[str, Any]) -> None:
@@ -199,14 +205,17 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
+        """The run's id, which is the folder's name."""
         return self.path.name
 
     @property
     def spec(self) -> Path:
+        """What the run is: identity, settings, hash of the tokens."""
         return self.path / "spec.json"
 
     @property
     def done(self) -> Path:
+        """Its result, if it has one."""
         return self.path / "done.json"
 
     def attempt(self, generation: int) -> Attempt:

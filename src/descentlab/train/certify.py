@@ -86,6 +86,7 @@ class Certificate:
 
     @property
     def exact(self) -> bool:
+        """Whether everything that was compared came out the same to the bit."""
         return all(each.difference is None for each in self.comparisons)
 
 

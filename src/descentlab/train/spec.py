@@ -33,6 +33,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a run trains, and on how much at a time."""
 
     steps: PositiveInt
+    """Updates of the weights."""
     batch_size: PositiveInt
     """Sequences per step, whatever the micro-batch."""
     evaluate_every: NonNegativeInt = 0
@@ -93,15 +94,23 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Keys of a spec file that stand for settings."""
 
     model: ModelSpec
+    """The transformer."""
     data: DataSpec
+    """What is read, and what is held out."""
     optimizer: AnyMethod
+    """The method, ``method``, and its settings."""
     training: Training
+    """How long, and on how much at a time."""
     schedule: Schedule = Schedule()
+    """The learning rate over the steps."""
     execution: Execution = Execution()
+    """How the run is computed; not part of what it is."""
     precision: Precision = "float32"
+    """In what types the run computes: weights, matrix products or both in bfloat16, or neither."""
     probes: ProbeSpec | None = None
     """Diagnostics; none if left out."""
     seed: NonNegativeInt = 0
+    """Draws the initial weights and the order of the batches."""
 
     def __post_init__(self) -> None:
         vocabulary = self.data.vocabulary
