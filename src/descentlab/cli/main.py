@@ -19,6 +19,7 @@ from descentlab.cli import (
     certify,
     check_optimizer,
     claims,
+    compare,
     cost_card,
     data,
     filters,
@@ -47,6 +48,7 @@ from descentlab.errors import (
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce.reproduce,
+    "compare": compare.compare,
     "train": train.train,
     "plan": plan.plan,
     "sweep": sweep.sweep,

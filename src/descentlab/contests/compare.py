@@ -1,0 +1,136 @@
+"""Candidates against one another, whole: scan, contest, equal time, cost, audit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from descentlab.analysis import load
+from descentlab.analysis.audit.finding import Finding
+from descentlab.analysis.audit.kit import audited
+from descentlab.analysis.audit.report import summary
+from descentlab.analysis.audit.selection import of_study
+from descentlab.config import digest
+from descentlab.contests.candidate import Candidate
+from descentlab.contests.contest import Contest, Design, Laboratory, Standing
+from descentlab.contests.equal_time import Pace, at_equal_time
+from descentlab.contests.scan import centre
+from descentlab.contests.search_space import Grid
+from descentlab.errors import ConfigError
+from descentlab.optim.cost import REFERENCE, Cost, Factory, measure_made, transformer_shapes
+from descentlab.optim.methods import Method
+from descentlab.optim.plugins import load_factory
+from descentlab.sweep.racing.racing import Rules
+
+ROUNDS = 10
+"""Of timing optimizers' steps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What came out."""
+
+    name: str
+    """Of the experiment in the store."""
+    candidates: Sequence[Candidate]
+    """With the learning rates that they were tuned on."""
+    standing: Standing
+    paces: Mapping[str, Pace]
+    """By candidate; empty where times are not on record."""
+    costs: Sequence[Cost]
+    """The last is the reference; empty where one could not be measured."""
+    audit: Sequence[Finding]
+    audited: str
+    """What the audit looked at, in a line."""
+
+
+def design_of(
+    candidates: Sequence[Candidate], run: Mapping[str, Any], rules: Rules, name: str
+) -> Design:
+    """The contest of candidates, named for what decides it.
+
+    Args:
+        candidates: who meet.
+        run: settings that all runs share.
+        rules: of the races.
+        name: to begin its name with.
+    """
+    entries = {each.name: each.entry for each in candidates}
+    said = {
+        each.name: {
+            "optimizer": {
+                key: value for key, value in each.entry.optimizer.items() if key != "folder"
+            },
+            "axes": {axis.name: axis.values for axis in each.entry.axes},
+            "centre": each.centre,
+        }
+        for each in candidates
+    }
+    settings = {key: value for key, value in run.items() if key != "execution"}
+    whole = f"{name}-{digest([settings, said])[:8]}"
+    return Design(name=whole, run=run, entries=entries, rules=rules)
+
+
+def compare(
+    candidates: Sequence[Candidate],
+    design: Design,
+    grid: Grid,
+    laboratory: Laboratory,
+    *,
+    parameters: int,
+) -> Comparison:
+    """Hold the whole comparison.
+
+    Args:
+        candidates: admitted.
+        design: of their contest, from ``design_of``.
+        grid: how fine a search is where nobody says otherwise.
+        laboratory: trains.
+        parameters: of the tensors that steps are timed on.
+    """
+    centred = centre(candidates, design, grid, laboratory)
+    design = replace(design, entries={each.name: each.entry for each in centred})
+    standing = Contest(design, laboratory).run()
+    paces = at_equal_time(design, standing, laboratory)
+    runs = of_study(load(laboratory.store), design.name)
+    evidence, findings = audited(runs)
+    return Comparison(
+        name=design.name,
+        candidates=centred,
+        standing=standing,
+        paces=paces,
+        costs=_costs(centred, standing, parameters, laboratory),
+        audit=findings,
+        audited=summary(evidence, findings),
+    )
+
+
+def _costs(
+    candidates: Sequence[Candidate], standing: Standing, parameters: int, laboratory: Laboratory
+) -> list[Cost]:
+    factories: dict[str, Factory] = {
+        each.name: _factory(each.method(standing.contender(each.name).best)) for each in candidates
+    }
+    factories[REFERENCE] = load_factory(REFERENCE)
+    shapes = transformer_shapes(parameters)
+    try:
+        return measure_made(factories, shapes=shapes, device="cpu", repeats=ROUNDS)
+    except ConfigError as error:
+        laboratory.warn(f"no cost card: {error}")
+        return []
+
+
+def _factory(method: Method) -> Factory:
+    """Makes a method's optimizer over a transformer's tensors, the embedding first."""
+
+    def make(parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
+        inner = [f"blocks.{place}.weight" for place in range(len(parameters) - 2)]
+        names = ["embedding.weight", *inner, "head.weight"]
+        decay = method.weight_decay
+        groups = [{"params": parameters, "param_names": names, "weight_decay": decay}]
+        return method.build(groups)
+
+    return make
