@@ -1,4 +1,4 @@
-"""``descent compare`` from end to end: our method, torch's, and a file of one's own."""
+"""``descent compare`` and ``ablate`` from end to end: our methods, torch's, a file of one's own."""
 
 from __future__ import annotations
 
@@ -111,3 +111,21 @@ def test_mistakes_are_told_in_a_line_before_anything_is_trained(capsys, argument
     store = Path("store")
     assert not store.exists() or not Store(store).run_ids()
     shutil.rmtree(store, ignore_errors=True)
+
+
+def test_an_ablation_from_the_command_to_the_table(capsys):
+    command = ["ablate", "adam", "sgd+Gclip", "--scale", "tiny", "--spec", "run.toml"]
+    command += ["--seeds", "2", "--no-racing", "--workers", "0", "--out", "out"]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert Path("out/ablation.md").read_text() in printed
+    effects = pd.read_csv("out/ablation.csv")
+    assert set(effects["switch"]) == {
+        "start", "bias correction", "lr floor", "clip none", "clip coordinates", "decay coupling",
+        "bfloat16-autocast", "bfloat16",
+    }  # fmt: skip
+    assert set(effects["n"]) == {2}
+    switches = json.loads(Path("out/ablation.json").read_text())["switches"]
+    assert {each["survival"] for each in switches} <= {"survives", "does not", "cannot be told"}
+    assert main(["ablate", "adam"]) == 2
+    assert "a ranking needs two" in capsys.readouterr().err

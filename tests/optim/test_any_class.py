@@ -11,8 +11,8 @@ import torch
 
 from descentlab.errors import ConfigError
 from descentlab.optim import Adam
+from descentlab.optim.class_method import ClassMethod, Rest
 from descentlab.optim.fingerprint import fingerprint, source_folder
-from descentlab.optim.methods import ClassMethod, Rest
 from descentlab.optim.plugins import load_class
 
 PLAIN = """
@@ -93,12 +93,14 @@ def test_a_file_that_cannot_be_imported_is_refused(tmp_path, monkeypatch, path, 
     monkeypatch.chdir(tmp_path)
     for name in ("two words.py", "random.py"):
         Path(name).write_text("x = 1\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
     with pytest.raises(ConfigError, match=said):
         load_class(path)
 
 
 def test_a_file_with_the_name_of_another_module_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     Path("random.py").write_text("class Random:\n    pass\n")
     with pytest.raises(ConfigError, match="another module is called random"):
         load_class("random.py:Random")

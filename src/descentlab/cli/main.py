@@ -14,6 +14,7 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    ablate,
     audit,
     bench,
     certify,
@@ -49,6 +50,7 @@ from descentlab.errors import (
 COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce.reproduce,
     "compare": compare.compare,
+    "ablate": ablate.ablate,
     "train": train.train,
     "plan": plan.plan,
     "sweep": sweep.sweep,

@@ -27,7 +27,8 @@ from descentlab.contests.search_space import (
 )
 from descentlab.errors import ConfigError, nearest
 from descentlab.optim.any_class import has_argument, optimizer_class, takes_only_matrices
-from descentlab.optim.methods import AnyMethod, ClassMethod, Method, Rest
+from descentlab.optim.class_method import ClassMethod, Rest
+from descentlab.optim.methods import AnyMethod, Method
 from descentlab.optim.plugins import class_and_arguments, module_path
 from descentlab.sweep.study import place
 from descentlab.sweep.tuning import Axis, Decays

@@ -74,6 +74,11 @@ def design_of(
     return Design(name=whole, run=run, entries=entries, rules=rules)
 
 
+def entered(design: Design, candidates: Sequence[Candidate]) -> Design:
+    """The design with its candidates as they are by now."""
+    return replace(design, entries={each.name: each.entry for each in candidates})
+
+
 def compare(
     candidates: Sequence[Candidate],
     design: Design,
@@ -92,7 +97,7 @@ def compare(
         parameters: of the tensors that steps are timed on.
     """
     centred = centre(candidates, design, grid, laboratory)
-    design = replace(design, entries={each.name: each.entry for each in centred})
+    design = entered(design, centred)
     standing = Contest(design, laboratory).run()
     paces = at_equal_time(design, standing, laboratory)
     runs = of_study(load(laboratory.store), design.name)

@@ -25,7 +25,7 @@ import msgspec
 
 from descentlab.config import build, read_toml, shown
 from descentlab.errors import ConfigError
-from descentlab.optim.methods import ClassMethod, Rest
+from descentlab.optim.class_method import ClassMethod, Rest
 from descentlab.sweep.axes import values_of
 from descentlab.sweep.tuning import Axis, Decays, Geometric, rounded
 

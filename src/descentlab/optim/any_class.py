@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 
 from descentlab.errors import ConfigError
 from descentlab.optim.adam import Adam
+from descentlab.optim.class_method import ClassMethod, Rest
 from descentlab.optim.fingerprint import fingerprint
-from descentlab.optim.methods import ClassMethod, Rest
 from descentlab.optim.plugins import check_arguments, load_class
 from descentlab.optim.with_rest import WithRest
 

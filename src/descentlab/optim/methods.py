@@ -7,15 +7,16 @@ very same run. Free of torch until ``build`` is called, so that plans stay insta
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from descentlab.config import Decay, NonNegative, Positive
+from descentlab.config import Decay, NonNegative
 from descentlab.errors import ConfigError, nearest
+from descentlab.optim.class_method import ClassMethod
+from descentlab.optim.method import Limit, Method
 
 if TYPE_CHECKING:
     import torch
@@ -29,11 +30,11 @@ EpsAt = Literal["outside", "inside", "uncorrected"]
 Form = Literal["moments", "variance"]
 """What Adam keeps: the averages (m, v) of g and g², or mean and variance (m, σ²)."""
 
+Coupling = Literal["decoupled", "coupled"]
+"""Whether weight decay shrinks the weights beside the step, or is part of the gradient."""
+
 Implementation = Literal["reference", "foreach", "compiled"]
 """A loop over parameters, operations over lists of tensors, or one fused pass."""
-
-Limit = Positive | Literal["none"]
-"""A clipping threshold, or none at all."""
 
 
 def check_start(init: Initial, bias_correction: bool) -> None:
@@ -49,28 +50,40 @@ def check_start(init: Initial, bias_correction: bool) -> None:
         )
 
 
-class Method(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="method"
-):
-    """What every method has: a peak learning rate, decoupled weight decay and clipping.
+class OwnMethod(Method, frozen=True, kw_only=True):
+    """A method of the laboratory's own, whose weight decay may be of either kind.
 
-    ``clip_norm`` limits the global norm of the raw gradient, before anything else.
+    ``decay``: weights shrink by ``1 - lr·λ``, or ``λ·w`` is added to the clipped gradient.
     """
 
-    lr: Positive
-    weight_decay: NonNegative = 0.1
-    clip_norm: Limit = 1.0
+    decay: Coupling = "decoupled"
 
-    @abstractmethod
-    def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Make the optimizer over parameter groups that carry their own weight decay."""
+    @property
+    def couples(self) -> bool:
+        """Whether weight decay is part of the gradient that the method averages or signs."""
+        return self.decay == "coupled" and self.weight_decay > 0
 
-    def canonical(self) -> Method:
-        """Return the one way in which all spellings of this method are stored."""
-        return self
+    @property
+    def decoupled(self) -> bool:
+        """Whether it shrinks the weights, if there is any."""
+        return not self.couples
+
+    @property
+    def kind_of_decay(self) -> Coupling:
+        """Its kind, the same for both where there is none."""
+        return "coupled" if self.couples else "decoupled"
+
+    def sign_of_gradient(self) -> Method:
+        """SignSGD with this method's settings: what a method of signs is without momentum."""
+        return SignSGDMethod(
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            clip_norm=self.clip_norm,
+            decay=self.kind_of_decay,
+        ).canonical()
 
 
-class AdamMethod(Method, frozen=True, kw_only=True, tag="adam"):
+class AdamMethod(OwnMethod, frozen=True, kw_only=True, tag="adam"):
     """Adam; one ``beta`` for both averages, or ``beta1`` and ``beta2``."""
 
     beta: Decay | None = None
@@ -106,14 +119,15 @@ class AdamMethod(Method, frozen=True, kw_only=True, tag="adam"):
             eps=self.eps,
             bias_correction=self.bias_correction,
             init=self.init,
+            decoupled_weight_decay=self.decoupled,
         )
 
     def canonical(self) -> Method:
         beta1, beta2 = self.betas
-        return replace(self, beta=None, beta1=beta1, beta2=beta2)
+        return replace(self, beta=None, beta1=beta1, beta2=beta2, decay=self.kind_of_decay)
 
 
-class RMSpropMethod(Method, frozen=True, kw_only=True, tag="rmsprop"):
+class RMSpropMethod(OwnMethod, frozen=True, kw_only=True, tag="rmsprop"):
     """RMSprop as the paper ran it: Adam without momentum, bias-corrected."""
 
     beta: Decay
@@ -134,6 +148,7 @@ class RMSpropMethod(Method, frozen=True, kw_only=True, tag="rmsprop"):
             eps=self.eps,
             bias_correction=self.bias_correction,
             init=self.init,
+            decoupled_weight_decay=self.decoupled,
         )
 
     def canonical(self) -> Method:
@@ -146,10 +161,11 @@ class RMSpropMethod(Method, frozen=True, kw_only=True, tag="rmsprop"):
             eps=self.eps,
             bias_correction=self.bias_correction,
             init=self.init,
+            decay=self.kind_of_decay,
         )
 
 
-class SignumMethod(Method, frozen=True, kw_only=True, tag="signum"):
+class SignumMethod(OwnMethod, frozen=True, kw_only=True, tag="signum"):
     """The sign of the averaged gradient; ``eps`` > 0 mollifies the sign."""
 
     beta: Decay
@@ -159,15 +175,22 @@ class SignumMethod(Method, frozen=True, kw_only=True, tag="signum"):
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.signum import Signum
 
-        return Signum(groups, lr=self.lr, beta=self.beta, eps=self.eps, init=self.init)
+        return Signum(
+            groups,
+            lr=self.lr,
+            beta=self.beta,
+            eps=self.eps,
+            init=self.init,
+            decoupled_weight_decay=self.decoupled,
+        )
 
     def canonical(self) -> Method:
         if self.beta == 0 and self.eps == 0:
-            return SignSGDMethod(lr=self.lr, weight_decay=self.weight_decay).canonical()
-        return self
+            return self.sign_of_gradient()
+        return replace(self, decay=self.kind_of_decay)
 
 
-class EMASignMethod(Method, frozen=True, kw_only=True, tag="emasign"):
+class EMASignMethod(OwnMethod, frozen=True, kw_only=True, tag="emasign"):
     """The average of the gradient's signs ("SignSGD" with momentum in Table 1)."""
 
     beta: Decay
@@ -176,12 +199,21 @@ class EMASignMethod(Method, frozen=True, kw_only=True, tag="emasign"):
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.emasign import EMASign
 
-        return EMASign(groups, lr=self.lr, beta=self.beta, init=self.init)
+        return EMASign(
+            groups,
+            lr=self.lr,
+            beta=self.beta,
+            init=self.init,
+            decoupled_weight_decay=self.decoupled,
+        )
 
     def canonical(self) -> Method:
         if self.beta == 0:
-            return SignSGDMethod(lr=self.lr, weight_decay=self.weight_decay).canonical()
-        return replace(self, clip_norm="none")  # no positive factor changes a sign
+            return self.sign_of_gradient()
+        if self.couples:  # the clipped gradient is weighed against the decay
+            return self
+        # No positive factor changes a sign.
+        return replace(self, clip_norm="none", decay="decoupled")
 
 
 class ConstantVarianceMethod(Method, frozen=True, kw_only=True, tag="constant_variance"):
@@ -190,7 +222,7 @@ class ConstantVarianceMethod(Method, frozen=True, kw_only=True, tag="constant_va
     beta: Decay
     variance: NonNegative
     """c, in squared units of the clipped gradient."""
-    relative: dict[str, NonNegative] = {}
+    relative: dict[str, NonNegative] = msgspec.field(default_factory=dict)
     """What multiplies c, by parameter name; empty for 1 everywhere."""
     bias_correction: bool = True
 
@@ -234,19 +266,22 @@ class ConstantVarianceMethod(Method, frozen=True, kw_only=True, tag="constant_va
         return replace(self, relative=relative)
 
 
-class SignSGDMethod(Method, frozen=True, kw_only=True, tag="signsgd"):
+class SignSGDMethod(OwnMethod, frozen=True, kw_only=True, tag="signsgd"):
     """The sign of the gradient, without momentum."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.signsgd import SignSGD
 
-        return SignSGD(groups, lr=self.lr)
+        return SignSGD(groups, lr=self.lr, decoupled_weight_decay=self.decoupled)
 
     def canonical(self) -> Method:
-        return replace(self, clip_norm="none")  # no positive factor changes a sign
+        if self.couples:  # the clipped gradient is weighed against the decay
+            return self
+        # No positive factor changes a sign.
+        return replace(self, clip_norm="none", decay="decoupled")
 
 
-class SGDMethod(Method, frozen=True, kw_only=True, tag="sgd"):
+class SGDMethod(OwnMethod, frozen=True, kw_only=True, tag="sgd"):
     """SGD with momentum ``beta``; ``coordinate_clip`` limits each entry after momentum.
 
     ``dampening`` defaults to ``beta``, as in the paper, which makes the momentum an
@@ -269,91 +304,17 @@ class SGDMethod(Method, frozen=True, kw_only=True, tag="sgd"):
             dampening=self.dampening,
             coordinate_clip=None if self.coordinate_clip == "none" else self.coordinate_clip,
             init=self.init,
+            decoupled_weight_decay=self.decoupled,
         )
 
     def canonical(self) -> Method:
         dampening = self.beta if self.dampening is None else self.dampening
         clip = self.coordinate_clip
-        if clip != "none" and self.clip_norm != "none" and self.clip_norm <= clip:
+        bounded = self.clip_norm != "none" and clip != "none" and self.clip_norm <= clip
+        if bounded and self.decoupled:
             # No entry of a clipped gradient exceeds clip_norm, nor does one of its average.
             clip = "none" if self.beta <= dampening <= 1 else clip
-        return replace(self, dampening=dampening, coordinate_clip=clip)
-
-
-class Rest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Adam with one β, for the parameters that a class for matrices is not to train."""
-
-    lr_ratio: Positive = 1.0
-    """Its learning rate over that of the class."""
-    beta: Decay = 0.95
-    names: tuple[str, ...] = ("embedding.*", "head.*")
-    """Patterns of matrices that it trains, beside every parameter that is none."""
-
-
-class ClassMethod(Method, frozen=True, kw_only=True, tag="class"):
-    """Anybody's ``torch.optim.Optimizer``, by the name of its class.
-
-    One ``beta`` gives the constructor ``betas=(β, β)``, ``beta1`` and ``beta2`` give it the two.
-    """
-
-    path: str = msgspec.field(name="class")
-    """``pkg.mod:Class``, or ``file.py:Class``."""
-    arguments: dict[str, Any] = {}
-    """For its constructor."""
-    beta: Decay | None = None
-    beta1: Decay | None = None
-    beta2: Decay | None = None
-    rest: Rest | None = None
-    """Given, the class trains the hidden matrices alone; left out, it trains everything."""
-    code: str | None = None
-    """What its code was when the run was planned: ``fingerprint`` says it, nobody writes it."""
-    folder: str | None = None
-    """Where its module lies, if that is no installed one; found when the run is planned."""
-
-    def __post_init__(self) -> None:
-        own = {"lr", "weight_decay", "params"} & self.arguments.keys()
-        if own:
-            name = min(own)
-            raise ConfigError(f"arguments.{name}: belongs into the table above, as {name}")
-        decays = (self.beta, self.beta1, self.beta2)
-        if decays != (None, None, None):
-            pair = None not in decays[1:] if self.beta is None else decays[1:] == (None, None)
-            if not pair or "betas" in self.arguments:
-                raise ConfigError("give beta, or both beta1 and beta2, or arguments.betas")
-
-    @property
-    def keywords(self) -> dict[str, Any]:
-        """The constructor's arguments but for the learning rate, lists as tuples."""
-        given = {
-            name: tuple(each) if isinstance(each, list) else each
-            for name, each in sorted(self.arguments.items())
-        }
-        if self.beta is not None:
-            given["betas"] = (self.beta, self.beta)
-        elif self.beta1 is not None:
-            given["betas"] = (self.beta1, self.beta2)
-        return given
-
-    def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
-        from descentlab.optim.any_class import build
-
-        return build(self, groups)
-
-    def canonical(self) -> Method:
-        from descentlab.optim.fingerprint import fingerprint
-        from descentlab.optim.plugins import load_class, module_path
-
-        code = self.code or fingerprint(load_class(self.path, folder=self.folder))
-        return replace(
-            self,
-            path=module_path(self.path),
-            arguments=self.keywords,
-            beta=None,
-            beta1=None,
-            beta2=None,
-            code=code,
-            folder=None,
-        )
+        return replace(self, dampening=dampening, coordinate_clip=clip, decay=self.kind_of_decay)
 
 
 AnyMethod = (

@@ -144,7 +144,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         identity = {
             "model": msgspec.to_builtins(self.model),
             "sequence_length": self.data.sequence_length,
-            "optimizer": msgspec.to_builtins(self.optimizer.canonical()),
+            "optimizer": self.optimizer.identity(),
             "schedule": self.schedule.canonical(steps=self.training.steps, peak=self.optimizer.lr),
             "training": msgspec.to_builtins(self.training),
             "seed": self.seed,
