@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 LONGEST = 60
 """Letters of candidates' names in the name of a folder."""
-TIMED = {"tiny": 100_000}
-"""Parameters of the tensors that updates are timed on, where it is not a million."""
 
 
 def compare(
@@ -83,8 +81,7 @@ def compare(
         "compare", store=store, seeds=seeds, racing=racing, where=where, screen=screen
     )
     outcomes = admit(read, despite_failures=despite_failures, say=screen.tell)
-    parameters = TIMED.get(scale, 1_000_000)
-    found = compare(read, design, grid, laboratory, parameters=parameters)
+    found = compare(read, design, grid, laboratory)
     on = f"scale {scale}" if spec is None else str(spec)
     folder = out or folder_for("compare", [each.name for each in read], scale, spec)
     text = write(

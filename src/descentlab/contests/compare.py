@@ -20,10 +20,12 @@ from descentlab.contests.equal_time import Pace, at_equal_time
 from descentlab.contests.scan import centre
 from descentlab.contests.search_space import Grid
 from descentlab.errors import ConfigError
-from descentlab.optim.cost import REFERENCE, Cost, Factory, measure_made, transformer_shapes
+from descentlab.optim.cost import REFERENCE, Cost, Factory, measure_made
 from descentlab.optim.methods import Method
 from descentlab.optim.plugins import load_factory
 from descentlab.sweep.racing.racing import Rules
+from descentlab.train.loop import initial_model, pick_device
+from descentlab.train.spec import run_spec
 
 ROUNDS = 10
 """Of timing optimizers' steps."""
@@ -84,8 +86,6 @@ def compare(
     design: Design,
     grid: Grid,
     laboratory: Laboratory,
-    *,
-    parameters: int,
 ) -> Comparison:
     """Hold the whole comparison.
 
@@ -94,12 +94,13 @@ def compare(
         design: of their contest, from ``design_of``.
         grid: how fine a search is where nobody says otherwise.
         laboratory: trains.
-        parameters: of the tensors that steps are timed on.
     """
     centred = centre(candidates, design, grid, laboratory)
     design = entered(design, centred)
     standing = Contest(design, laboratory).run()
-    paces = at_equal_time(design, standing, laboratory)
+    costs = _costs(centred, design, standing, laboratory)
+    updates = {each.optimizer: each.milliseconds / 1e3 for each in costs[:-1]}
+    paces = at_equal_time(design, standing, updates, laboratory) if updates else {}
     runs = of_study(load(laboratory.store), design.name)
     evidence, findings = audited(runs)
     return Comparison(
@@ -107,35 +108,43 @@ def compare(
         candidates=centred,
         standing=standing,
         paces=paces,
-        costs=_costs(centred, standing, parameters, laboratory),
+        costs=costs,
         audit=findings,
         audited=summary(evidence, findings),
     )
 
 
 def _costs(
-    candidates: Sequence[Candidate], standing: Standing, parameters: int, laboratory: Laboratory
+    candidates: Sequence[Candidate], design: Design, standing: Standing, laboratory: Laboratory
 ) -> list[Cost]:
+    """Time the winners' updates side by side, on the tensors of the model that they trained."""
+    first = candidates[0].name
+    settings = design.settings(first, standing.contender(first).best, laboratory.seeds[0])
+    spec = run_spec(settings, where=design.name)
+    named = dict(initial_model(spec).named_parameters())
     factories: dict[str, Factory] = {
-        each.name: _factory(each.method(standing.contender(each.name).best)) for each in candidates
+        each.name: _factory(each.method(standing.contender(each.name).best), list(named))
+        for each in candidates
     }
     factories[REFERENCE] = load_factory(REFERENCE)
-    shapes = transformer_shapes(parameters)
+    shapes = [tuple(each.shape) for each in named.values()]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(spec.execution.threads or threads)
     try:
-        return measure_made(factories, shapes=shapes, device="cpu", repeats=ROUNDS)
+        device = str(pick_device(spec))
+        return measure_made(factories, shapes=shapes, device=device, repeats=ROUNDS)
     except ConfigError as error:
         laboratory.warn(f"no cost card: {error}")
         return []
+    finally:
+        torch.set_num_threads(threads)
 
 
-def _factory(method: Method) -> Factory:
-    """Makes a method's optimizer over a transformer's tensors, the embedding first."""
+def _factory(method: Method, names: list[str]) -> Factory:
+    """Makes a method's optimizer over a model's tensors in their order."""
 
     def make(parameters: list[torch.Tensor]) -> torch.optim.Optimizer:
-        inner = [f"blocks.{place}.weight" for place in range(len(parameters) - 2)]
-        names = ["embedding.weight", *inner, "head.weight"]
         decay = method.weight_decay
-        groups = [{"params": parameters, "param_names": names, "weight_decay": decay}]
-        return method.build(groups)
+        return method.build([{"params": parameters, "param_names": names, "weight_decay": decay}])
 
     return make

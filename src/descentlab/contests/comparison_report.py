@@ -32,9 +32,9 @@ LEGEND = (
 )
 COST_LEGEND = (
     "State: bytes per parameter that it keeps between steps. Update: time of its step alone, over "
-    "that of torch's fused AdamW on the same tensors. Step: median time of a whole training step "
-    "in the runs with fresh seeds. At equal time: perplexity of the same setting trained again "
-    "with as many steps as fit into the time of the fastest."
+    "that of torch's fused AdamW on the same tensors, those of the model. Step: its update and the "
+    "gradient, which takes all the same time. At equal time: perplexity of the same setting "
+    "trained again with as many steps as fit into the time of the fastest."
 )
 
 
