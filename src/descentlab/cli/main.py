@@ -14,11 +14,13 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    ablate,
     audit,
     bench,
     certify,
     check_optimizer,
     claims,
+    compare,
     completion,
     cost_card,
     data,
@@ -50,6 +52,8 @@ from descentlab.errors import (
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce.reproduce,
+    "compare": compare.compare,
+    "ablate": ablate.ablate,
     "train": train.train,
     "plan": plan.plan,
     "sweep": sweep.sweep,
