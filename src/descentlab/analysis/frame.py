@@ -20,7 +20,7 @@ import pandas as pd
 from descentlab.config import flat
 from descentlab.errors import CorruptError
 from descentlab.model.spec import SIZES
-from descentlab.optim.methods import AnyMethod, Method
+from descentlab.optim.methods import AnyMethod, ClassMethod, Method
 from descentlab.runs.folder import Status
 from descentlab.runs.identity import Run
 from descentlab.runs.imported import ImportedRun, imports, read_runs
@@ -202,6 +202,8 @@ def _optimizer(spelled: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
     """The columns of an optimizer's settings; a complete one has its defaults."""
     method: Method = msgspec.convert(dict(spelled), AnyMethod)
     known = msgspec.to_builtins(method) if complete else dict(spelled)
+    if isinstance(method, ClassMethod):
+        known |= _decays(method)
     beta = known.get("beta")
     name = known["method"]
     beta1 = {"rmsprop": 0.0, "signsgd": 0.0}.get(name, known.get("beta1", beta))
@@ -216,6 +218,16 @@ def _optimizer(spelled: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
         **{key: math.inf if value == "none" else value for key, value in limits.items()},
         **{key: known.get(key) for key in kept},
     }
+
+
+def _decays(method: ClassMethod) -> dict[str, Any]:
+    """The decays of somebody's class, as far as its arguments have names that tell them."""
+    given = method.keywords
+    betas = given.get("betas")
+    if isinstance(betas, tuple) and len(betas) == 2:
+        return {"beta1": betas[0], "beta2": betas[1]}
+    numbers = {"beta1": given.get("momentum", given.get("beta")), "beta2": given.get("alpha")}
+    return {key: value for key, value in numbers.items() if isinstance(value, int | float)}
 
 
 def _settings(run: Run) -> dict[str, Any]:
