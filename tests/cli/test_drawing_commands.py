@@ -69,9 +69,8 @@ def test_a_study_of_a_store(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["fig3"], "fig3: only table1 and constant-variance can be trained here; add --from-store"),
-        (["all"], "all: only table1 and constant-variance can be trained here"),
-        (["fgi3"], "fgi3: no table or figure of the paper; did you mean fig3?"),
+        (["fgi3"], "fgi3: no table, figure or experiment; did you mean fig3?"),
+        (["E11", "--scale", "tiny"], "E11: no table, figure or experiment; did you mean E1?"),
         (["tabel1", "--from-store", "store"], "did you mean table1?"),
         (["constant-variance", "--from-store", "store"], "constant-variance: no table or figure"),
         (["all", "--from-store", "missing"], "missing"),

@@ -31,6 +31,8 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "constant variances": {"method": "constant_variance", "beta": 0.9, "variance": 1e-4},
     "sgd": {"method": "sgd", "beta": 0.0, "lr": 0.1},
     "sgd with momentum": {"method": "sgd", "beta": 0.9, "lr": 0.1},
+    "a class of torch's": {"method": "class", "class": "torch.optim:AdamW", "beta": 0.9},
+    "a class for matrices": {"method": "class", "class": "torch.optim:Muon", "rest": {}},
     "clipped sgd": {"method": "sgd", "beta": 0.9, "coordinate_clip": 1e-3, "dampening": 0.0},
 }
 ACCUMULATIONS: dict[str, dict[str, Any]] = {"whole": {}, "quarters": {"micro_batch": 1}}

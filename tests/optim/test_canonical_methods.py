@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 import torch
 from torch import Tensor
 
 from descentlab.optim.methods import (
     AdamMethod,
+    AnyMethod,
     ConstantVarianceMethod,
     EMASignMethod,
     Initial,
@@ -159,3 +161,47 @@ def test_coordinate_clip_is_dropped_only_where_it_never_acts(beta: float, init: 
             dropped += 1
             assert distance((method, method.canonical())) < 1e-12, method
     assert dropped > 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"method": "adam", "beta": 0.9},
+        {"method": "rmsprop", "beta": 0.9},
+        {"method": "signum", "beta": 0.9},
+        {"method": "signum", "beta": 0.0},
+        {"method": "emasign", "beta": 0.9},
+        {"method": "emasign", "beta": 0.0},
+        {"method": "signsgd"},
+        {"method": "sgd", "beta": 0.9, "coordinate_clip": 1.0},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_coupled_decay_is_the_decoupled_method_on_a_gradient_with_decay(settings):
+    """Step by step: a coupled optimizer against a decoupled one that is given g + λ·w."""
+
+    def method(**more):
+        return msgspec.convert({"lr": 0.1, "clip_norm": 1.0, **settings, **more}, AnyMethod)
+
+    decay = 0.3
+    coupled, plain = method(weight_decay=decay, decay="coupled"), method(weight_decay=0.0)
+    assert coupled.identity()["decay"] == "coupled"
+    assert "decay" not in plain.identity()
+    assert coupled.canonical() != method(weight_decay=decay).canonical()
+    assert method(weight_decay=0.0, decay="coupled").canonical() == plain.canonical()
+    pairs = [torch.nn.Parameter(torch.linspace(-1, 2, 7)) for _ in range(3)]
+    makers = (coupled, coupled.canonical(), plain)
+    decays = (decay, decay, 0.0)
+    optimizers = [
+        each.build([{"params": [parameter], "weight_decay": own}])
+        for each, parameter, own in zip(makers, pairs, decays, strict=True)
+    ]
+    for step in range(5):
+        for place, parameter in enumerate(pairs):
+            gradient = torch.cos(torch.arange(7.0) + step) * 0.2  # clipped nowhere
+            extra = decay * parameter.detach() if place == 2 else 0.0
+            parameter.grad = gradient + extra
+        for each in optimizers:
+            each.step()
+    torch.testing.assert_close(pairs[0], pairs[2], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(pairs[1], pairs[2], rtol=1e-5, atol=1e-6)

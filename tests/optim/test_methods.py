@@ -30,6 +30,11 @@ RMSPROP, SIGNUM = RMSpropMethod(lr=LR, beta=0.9), SignumMethod(lr=LR, beta=0.9)
 EMASIGN, SIGNSGD = EMASignMethod(lr=LR, beta=0.9), SignSGDMethod(lr=LR)
 SGD = SGDMethod(lr=LR, beta=0.9, dampening=0.5)
 CONSTANT = ConstantVarianceMethod(lr=LR, beta=0.9, variance=0.5)
+COUPLED: dict[str, Any] = {"decay": "coupled"}
+DECAYING = [
+    msgspec.structs.replace(each, weight_decay=0.25)
+    for each in (ADAM, RMSPROP, SIGNUM, EMASIGN, SIGNSGD, SGD)
+]
 # A method, settings changed in it, and what that changes in the optimizer's group.
 BUILDS: list[Build] = [
     *[(each, {"lr": 0.5}, {"lr": 0.5}) for each in (ADAM, RMSPROP, SIGNUM, EMASIGN, SIGNSGD, SGD)],
@@ -51,6 +56,7 @@ BUILDS: list[Build] = [
     (SGD, {"dampening": None}, {"dampening": 0.9}),
     (SGD, {"coordinate_clip": 2.0}, {"coordinate_clip": 2.0}),
     (SGD, {"init": "zero"}, {"init": "zero"}),
+    *[(each, COUPLED, {"decoupled_weight_decay": False}) for each in DECAYING],
 ]
 
 

@@ -17,7 +17,8 @@ from descentlab.paper.gallery import drawn, write
 from descentlab.runs.imported import ImportedRun, Source, write_import
 from descentlab.runs.store import Store
 
-NAMES = [*(f"table{n}" for n in (1, 2, 3)), *(f"fig{n}" for n in (*range(1, 6), *range(8, 18)))]
+FIGURES = (*range(1, 6), *range(8, 18))
+NAMES = [*(f"table{n}" for n in (1, 2, 3)), *(f"fig{n}" for n in FIGURES), "longer"]
 
 
 @pytest.fixture

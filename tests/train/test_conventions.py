@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from descentlab.errors import ConfigError
-from descentlab.optim.methods import AnyMethod, ConstantVarianceMethod
+from descentlab.optim.methods import AnyMethod, ClassMethod, ConstantVarianceMethod
 from descentlab.sweep.study import study_from
 from descentlab.train.conventions import PAPER, PAPER_METHODS, with_conventions
 from descentlab.train.schedule import Schedule
@@ -21,7 +21,9 @@ SETTINGS: dict[str, Any] = {
     "optimizer": {"method": "adam", "lr": 0.5, "beta": 0.9},
     "training": {"steps": 20, "batch_size": 8},
 }
-METHODS = [kind for kind in get_args(AnyMethod) if kind is not ConstantVarianceMethod]
+METHODS = [
+    kind for kind in get_args(AnyMethod) if kind not in (ConstantVarianceMethod, ClassMethod)
+]
 TUNED = {"lr", "beta", "beta1", "beta2"}
 
 

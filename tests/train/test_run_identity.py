@@ -40,6 +40,7 @@ CHANGES: dict[str, Any] = {
     "optimizer.beta2": 0.9,
     "optimizer.eps": 1e-6,
     "optimizer.bias_correction": False,
+    "optimizer.decay": "coupled",
     "schedule.warmup": 0.2,
     "schedule.floor": 0.1,
     "schedule.count_from": 0,
@@ -86,6 +87,7 @@ HOW = {
         "tf32",
         "takeover_after",
         "hang_after",
+        "loggers",
     )
 }
 

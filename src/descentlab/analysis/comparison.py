@@ -24,6 +24,15 @@ SYMBOLS = {
 """What settings are called where people read them."""
 
 
+def symbol(name: str) -> str:
+    """What a setting is called where people read it.
+
+    >>> symbol("beta"), symbol("arguments.momentum"), symbol("rest.lr_ratio")
+    ('β', 'momentum', 'rest.lr_ratio')
+    """
+    return SYMBOLS.get(name, name.removeprefix("arguments."))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contender:
     """One method's tuning and its result with fresh seeds.
@@ -59,10 +68,12 @@ class Contender:
 
     @property
     def perplexities(self) -> list[float]:
+        """The exponential of each loss; infinite for a run that diverged."""
         return [math.exp(loss) if loss < 700 else math.inf for loss in self.losses]
 
     @property
     def mean(self) -> float:
+        """Mean perplexity over seeds; infinite if a run diverged."""
         return float(np.mean(self.perplexities))
 
     @property
@@ -113,7 +124,7 @@ def table(contenders: Sequence[Contender], published: dict[str, Published]) -> p
 def markdown(contenders: Sequence[Contender], published: dict[str, Published]) -> str:
     """The table for people, as aligned Markdown with notes below it."""
     tuned = _tuned(contenders)
-    header = ["method", *(f"best {SYMBOLS.get(name, name)}" for name in tuned), "perplexity ± 2σ"]
+    header = ["method", *(f"best {symbol(name)}" for name in tuned), "perplexity ± 2σ"]
     budgets = _budgets_differ(contenders)
     header += ["n", "trials", "diverged", *(["steps"] if budgets else [])]
     header += ["paper"] if published else []

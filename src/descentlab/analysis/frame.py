@@ -20,7 +20,7 @@ import pandas as pd
 from descentlab.config import flat
 from descentlab.errors import CorruptError
 from descentlab.model.spec import SIZES
-from descentlab.optim.methods import AnyMethod, Method
+from descentlab.optim.methods import AnyMethod, ClassMethod, Method
 from descentlab.runs.folder import Status
 from descentlab.runs.identity import Run
 from descentlab.runs.imported import ImportedRun, imports, read_runs
@@ -153,7 +153,6 @@ def _own(store: Store, run_id: str, entries: tuple[Entry, ...]) -> dict[str, Any
         nothing = {"settings": {}, "notes": (), "diverged": False}
         return {**names, **nothing, "state": "damaged", "reason": str(error)}
     identity, settings = run.identity, run.settings
-    training = identity["training"]
     spelled = {**identity["optimizer"], **settings["optimizer"]}
     return {
         **names,
@@ -161,16 +160,24 @@ def _own(store: Store, run_id: str, entries: tuple[Entry, ...]) -> dict[str, Any
         **_optimizer(settings["optimizer"], complete=True),
         "method": method_label(str(spelled["method"]), spelled),
         "seed": identity["seed"],
-        "model": _model_name(identity["model"]),
-        "dataset": Path(str(settings.get("data", {}).get("corpus", "sotu"))).name,
-        "data": run.data_sha256,
-        "sequence_length": identity["sequence_length"],
-        "batch_size": training["batch_size"],
-        "steps": training["steps"],
-        "tokens": training["steps"] * training["batch_size"] * identity["sequence_length"],
-        "precision": identity.get("precision", "float32"),
+        **conditions_of(run),
+        "steps": identity["training"]["steps"],
         "settings": _settings(run),
         "notes": (),
+    }
+
+
+def conditions_of(run: Run) -> dict[str, Any]:
+    """The columns of ``CONDITIONS`` and ``tokens``, the budget, of a run trained here."""
+    identity, training = run.identity, run.identity["training"]
+    return {
+        "model": _model_name(identity["model"]),
+        "dataset": Path(str(run.settings.get("data", {}).get("corpus", "sotu"))).name,
+        "data": run.data_sha256,
+        "precision": identity.get("precision", "float32"),
+        "sequence_length": identity["sequence_length"],
+        "batch_size": training["batch_size"],
+        "tokens": training["steps"] * training["batch_size"] * identity["sequence_length"],
     }
 
 
@@ -195,6 +202,8 @@ def _optimizer(spelled: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
     """The columns of an optimizer's settings; a complete one has its defaults."""
     method: Method = msgspec.convert(dict(spelled), AnyMethod)
     known = msgspec.to_builtins(method) if complete else dict(spelled)
+    if isinstance(method, ClassMethod):
+        known |= _decays(method)
     beta = known.get("beta")
     name = known["method"]
     beta1 = {"rmsprop": 0.0, "signsgd": 0.0}.get(name, known.get("beta1", beta))
@@ -209,6 +218,16 @@ def _optimizer(spelled: Mapping[str, Any], *, complete: bool) -> dict[str, Any]:
         **{key: math.inf if value == "none" else value for key, value in limits.items()},
         **{key: known.get(key) for key in kept},
     }
+
+
+def _decays(method: ClassMethod) -> dict[str, Any]:
+    """The decays of somebody's class, as far as its arguments have names that tell them."""
+    given = method.keywords
+    betas = given.get("betas")
+    if isinstance(betas, tuple) and len(betas) == 2:
+        return {"beta1": betas[0], "beta2": betas[1]}
+    numbers = {"beta1": given.get("momentum", given.get("beta")), "beta2": given.get("alpha")}
+    return {key: value for key, value in numbers.items() if isinstance(value, int | float)}
 
 
 def _settings(run: Run) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from descentlab.analysis.frame import CONDITIONS
 Relation = Literal["same", "other", "larger", "smaller", "any"]
 """How a column of a run relates to that of the reference."""
 
-Budget = Literal["same", "nearest", "shared", "any"]
+Budget = Literal["same", "nearest", "larger", "shared", "any"]
 """Which budgets to take: that of the reference; for each method the nearest one that it has
-runs at; the one that most batch sizes have runs at; or all of them."""
+runs at; the smallest above that of the reference; the one that most batch sizes have runs at; or
+all of them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +149,9 @@ def _at_budget(runs: pd.DataFrame, budget: Budget, tokens: int | None) -> pd.Dat
         return runs
     if budget == "same":
         return runs[_related(runs["tokens"], "same", tokens)]
+    if budget == "larger":
+        above = runs[_related(runs["tokens"], "larger", tokens)]
+        return above[above["tokens"].eq(above["tokens"].min())]
     if budget == "shared":
         sizes = runs.groupby("tokens")["batch_size"].nunique()
         counts = runs["tokens"].value_counts()

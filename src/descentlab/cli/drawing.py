@@ -36,7 +36,7 @@ def draw_released(name: str, folder: Path, store: Path | None, out: Path) -> Non
     refused: DataError | None = None
     with _store_or_temporary(store) as place:
         opened = Store(place, create=True)
-        with _Progress(screen, "importing", len(files)) as progress:
+        with Steps(screen, "importing", len(files)) as progress:
             try:
                 import_released(folder, opened, lambda step: progress.step(step.done.source.name))
             except DataError as error:
@@ -78,7 +78,7 @@ def draw(
     screen = screen or Screen()
     began = time.monotonic()
     said = source or (f"study {study} of {store.name}" if study else store.name)
-    with _Progress(screen, "drawing", len(exhibits)) as progress:
+    with Steps(screen, "drawing", len(exhibits)) as progress:
         material = Material(store, study)
         text = write(exhibits, material, out, source=said, observe=progress.show)
     print(text, end="")
@@ -86,7 +86,7 @@ def draw(
     screen.tell(f"written to {out}; start with {out / 'index.md'}; took {took}")
 
 
-class _Progress(Display):
+class Steps(Display):
     """A bar with an estimate of the time left.
 
     Args:

@@ -14,13 +14,17 @@ import tyro
 
 from descentlab import __version__
 from descentlab.cli import (
+    ablate,
     audit,
     bench,
     certify,
     check_optimizer,
     claims,
+    compare,
+    completion,
     cost_card,
     data,
+    examples,
     filters,
     imports,
     plan,
@@ -29,6 +33,7 @@ from descentlab.cli import (
     query,
     replay,
     replay_step,
+    report,
     reproduce,
     runs,
     serve,
@@ -48,6 +53,8 @@ from descentlab.errors import (
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": reproduce.reproduce,
+    "compare": compare.compare,
+    "ablate": ablate.ablate,
     "train": train.train,
     "plan": plan.plan,
     "sweep": sweep.sweep,
@@ -64,11 +71,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data": data.data,
     "import": imports.import_,
     "claims": claims.claims,
+    "report": report.report,
     "check-optimizer": check_optimizer.check_optimizer,
     "cost-card": cost_card.cost_card,
     "bench": bench.bench,
     "filters": filters.filters,
     "quadratic": quadratic.quadratic,
+    "examples": examples.examples,
+    "completion": completion.completion,
 }
 
 DESCRIPTION = (

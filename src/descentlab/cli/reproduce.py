@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from descentlab.cli.where import Where
 from descentlab.errors import ConfigError
 
-if TYPE_CHECKING:
-    from descentlab.runs.store import Result
-
-TRAINED = ("table1", "constant-variance")
-"""What can be trained here."""
+Scale = Literal["tiny", "laptop", "workstation", "paper"]
 
 
 def reproduce(
@@ -23,40 +19,43 @@ def reproduce(
     from_released: Path | None = None,
     from_store: Path | None = None,
     study: str | None = None,
-    scale: Literal["tiny", "laptop"] = "laptop",
+    scale: Scale = "laptop",
     seeds: int = 3,
     store: Path | None = None,
     out: Path | None = None,
     racing: bool = True,
     where: Annotated[Where, tyro.conf.OmitArgPrefixes] = Where(),  # noqa: B008 frozen
 ) -> None:
-    """Reproduce a table or figure of the paper, from runs trained here or runs that are there.
+    """Reproduce a table or figure of the paper, an experiment, or all.
 
-    table1 and constant-variance are trained: every method is tuned on its own grid with the
-    same number of trials, the winners run with fresh seeds, and the table is written with its
-    figures and verdicts. Finished runs are kept: stop it at any time, and the same command
-    goes on.
+    The runs that it needs are trained, all at once, and then it is drawn of these runs, with
+    verdicts on the claims that they bear on. Finished runs are kept, equal ones trained once: stop
+    it at any time, and the same command goes on. descent plan says before what it takes.
 
-    With --from-released or --from-store nothing is trained: table1 to table3, fig1 to fig5, fig8 to
-    fig17, or all of them, are drawn from the paper's released runs, or from a store's.
+    Names are table1 to table3, fig1 to fig21, constant-variance, longer, the experiments E1 to E10,
+    and all. table1 and constant-variance are contests: every method is tuned on its own grid with
+    the same number of trials, and the winners run with fresh seeds; at --scale paper, table1 is the
+    paper's own grids. Figures 6, 7 and from 18 on need no runs.
+
+    With --from-released or --from-store nothing is trained: the tables and figures are drawn from
+    the paper's released runs, or from a store's.
 
     Args:
-        experiment: table1 compares the paper's seven methods; constant-variance replaces
-            the variance that Adam estimates by the best constant; fig2 and the like, and all,
-            are drawn.
+        experiment: table1 compares the paper's seven methods, fig2 shows Adam's betas, E6 is the
+            batch sizes, and so on; docs/experiments.md lists them.
         from_released: draw from the released files in this folder, a clone of
             github.com/aorvieto/SecretSauce; they are imported through a gate that executes nothing.
         from_store: draw from the runs of this store.
         study: draw from the runs of this study of the store alone.
-        scale: laptop takes minutes on two cores; tiny takes less than one and proves only
-            that everything works.
+        scale: laptop takes minutes on two cores; tiny seconds, and proves only that everything
+            works; workstation hours on a GPU; paper has the paper's settings.
         seeds: fresh seeds per winner, on top of the one used for tuning.
         store: the folder of runs to train into, or to import into; store by default, and a
             temporary one for the released files.
         out: the folder for tables and figures; results/<experiment>-<scale>, or
             results/<experiment>-released or -stored, by default.
-        racing: stop runs in tuning that cannot win, by rules that are the same for all methods;
-            --no-racing trains every one to its end.
+        racing: stop runs in a contest's tuning that cannot win, by rules that are the same for all
+            methods; --no-racing trains every one to its end. The grids of figures are never raced.
         where: where runs are computed.
     """
     from descentlab.cli.drawing import draw, draw_released
@@ -71,77 +70,28 @@ def reproduce(
     elif from_store is not None:
         draw(experiment, from_store, study, out or Path("results") / f"{experiment}-stored")
     else:
-        _refuse_what_is_not_trained(experiment)
         _train(experiment, scale, seeds, store or Path("store"), out, racing, where)
 
 
-def _refuse_what_is_not_trained(experiment: str) -> None:
-    """Say which experiments can be trained.
-
-    Raises:
-        ConfigError: for all others.
-    """
-    if experiment in TRAINED:
-        return
-    from descentlab.paper.exhibits import chosen
-
-    chosen(experiment)  # a misspelt name is told as such
-    raise ConfigError(
-        f"{experiment}: only {' and '.join(TRAINED)} can be trained here; add --from-store STORE "
-        "or --from-released DIR to draw it from runs that are there"
-    )
-
-
 def _train(
-    experiment: str,
-    scale: str,
+    name: str,
+    scale: Scale,
     seeds: int,
     store: Path,
     out: Path | None,
     racing: bool,
     where: Where,
 ) -> None:
-    import time
+    from descentlab.cli.progress import Screen
+    from descentlab.cli.reproducing import hold_alone, laboratory_at, reproduce_wanted
+    from descentlab.paper.scales import SCALES
+    from descentlab.paper.wanted import wanted
 
-    from descentlab.cli.progress import Screen, duration
-    from descentlab.cli.running import drive, executor_at
-    from descentlab.contests.contest import Laboratory, Stage, judging_seeds
-    from descentlab.contests.report import write
-    from descentlab.paper import constant_variance, table1
-    from descentlab.runs.store import Store
-    from descentlab.train.plan import resolver
-
+    asked, racing = wanted(name, SCALES[scale]), racing and SCALES[scale].raced
     screen = Screen()
-    began = time.monotonic()
-    chosen = judging_seeds(seeds)
-    executor = executor_at(where, store)
-    opened = Store(store, create=True)
-
-    def warn(line: str) -> None:
-        screen.tell(f"warning: {line}")
-
-    def execute(stage: Stage) -> dict[str, Result]:
-        title = f"{experiment} {stage.name}"
-        return drive(
-            title,
-            stage.runs,
-            stage.labels,
-            store=opened,
-            executor=executor,
-            screen=screen,
-            agenda=stage.agenda,
-        )
-
-    hold = {"table1": table1.run, "constant-variance": constant_variance.run}[experiment]
-    laboratory = Laboratory(
-        store=opened,
-        seeds=chosen,
-        resolve=resolver(notice=screen.tell),
-        execute=execute,
-        warn=warn,
-        racing=racing,
-    )
-    report = hold(scale, laboratory)
-    folder = out or Path("results") / f"{experiment}-{scale}"
-    print(write(report, opened, folder, warn))
-    screen.tell(f"written to {folder}; took {duration(time.monotonic() - began)}")
+    laboratory = laboratory_at(where, store, screen, title=name, seeds=seeds, racing=racing)
+    folder = out or Path("results") / f"{asked.name}-{scale}"
+    if asked.contests and not asked.exhibits:
+        hold_alone(asked.contests[0], scale, laboratory, folder, screen)
+    else:
+        reproduce_wanted(asked, SCALES[scale], laboratory, folder, screen)

@@ -78,7 +78,8 @@ def show(
         print(f"  to look at that step: descent replay-step {store} {found.run_id}")
     for record in metrics.records[-5:]:
         print("  " + "  ".join(f"{name} {_number(value)}" for name, value in record.items()))
-    for line in [*notices(attempt), *filter(None, [speed(last_record(attempt.timing))])]:
+    told = [*notices(attempt), *attempt.remarks(), speed(last_record(attempt.timing))]
+    for line in filter(None, told):
         print(f"  {line}")
 
 
@@ -162,8 +163,11 @@ def outcome(status: Status) -> str:
 
 def describe(run: Run) -> str:
     """Name a run by its method and what is usually varied."""
+    from descentlab.runs.labels import method_label
+
     optimizer = dict(run.identity["optimizer"])
-    parts = [str(optimizer.pop("method"))]
+    method = str(optimizer.pop("method"))
+    parts = [method_label(method, optimizer) if method == "class" else method]
     for name in ("lr", "beta", "beta1", "beta2"):
         if optimizer.get(name) is not None:
             parts.append(f"{name}={optimizer[name]:g}")

@@ -17,10 +17,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from descentlab.analysis.comparison import SYMBOLS, Contender
+from descentlab.analysis.comparison import Contender, symbol
 from descentlab.config import digest
 from descentlab.errors import ConfigError
 from descentlab.runs.identity import Run
+from descentlab.runs.labels import method_label
 from descentlab.runs.races import Decision
 from descentlab.runs.store import Result, Store
 from descentlab.sweep.agenda import Agenda
@@ -58,6 +59,11 @@ class Design:
     entries: Mapping[str, Entry]
     rules: Rules = field(default_factory=Rules)
     """By which every method is raced."""
+
+    def settings(self, name: str, tuned: Mapping[str, float], seed: int) -> dict[str, Any]:
+        """The settings of a run of a method, with values for what it has to tune."""
+        run = {**self.run, "optimizer": dict(self.entries[name].optimizer)}
+        return place(run, {**{f"optimizer.{key}": tuned[key] for key in tuned}, "seed": seed})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +194,7 @@ class Contest:
         self._searches = {
             name: RacedSearch(
                 copy.deepcopy(entry.axes),
-                method=str(entry.optimizer["method"]),
+                method=method_label(str(entry.optimizer["method"]), entry.optimizer),
                 rules=design.rules if laboratory.racing else None,
             )
             for name, entry in design.entries.items()
@@ -324,11 +330,7 @@ class Contest:
         return {axis.name: value for axis, value in zip(axes, point, strict=True)}
 
     def _settings(self, name: str, point: Point, seed: int) -> dict[str, Any]:
-        entry = self._design.entries[name]
-        tuned = {f"optimizer.{key}": value for key, value in self._named(name, point).items()}
-        return place(
-            {**self._design.run, "optimizer": dict(entry.optimizer)}, {**tuned, "seed": seed}
-        )
+        return self._design.settings(name, self._named(name, point), seed)
 
     def _register(self, stage: str, planned: Sequence[_Planned]) -> None:
         content = {
@@ -370,7 +372,7 @@ class Contest:
 
 
 def _shown(point: Mapping[str, float]) -> str:
-    return label({SYMBOLS.get(name, name): value for name, value in point.items()})
+    return label({symbol(name): value for name, value in point.items()})
 
 
 def _twin(name: str, winners: Mapping[str, list[str]]) -> str | None:

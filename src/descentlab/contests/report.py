@@ -74,18 +74,33 @@ def write(report: Report, store: Store, out: Path, warn: Callable[[str], None]) 
         (out / f"{report.name}.md").write_text(text, encoding="utf-8")
         frame.to_csv(out / f"{report.name}.csv", index=False)
         (out / f"{report.name}.json").write_bytes(canonical_json(_as_data(report, frame)))
-        names = _names_in_figures(standing)
-        order = [names[method] for method in frame["method"] if method in names]
-        trials = _renamed(_tuning_trials(standing), names)
-        curves = _renamed(_winning_curves(standing, store, warn), names)
-        by_rate = perplexity_by_learning_rate(trials, order)
-        save(by_rate, out / "perplexity-by-learning-rate")
-        save(training_curves(curves, order), out / "training-curves")
+        save_figures(standing, store, out, warn)
     return text
 
 
+def save_figures(standing: Standing, store: Store, out: Path, warn: Callable[[str], None]) -> None:
+    """Draw every trial by its learning rate, and the winners' training, into a folder."""
+    names = _names_in_figures(standing)
+    best_first = [each.name for each in comparison.ranked(standing.contenders)]
+    order = [names[method] for method in best_first if method in names]
+    trials = _renamed(_tuning_trials(standing), names)
+    curves = _renamed(_winning_curves(standing, store, warn), names)
+    save(perplexity_by_learning_rate(trials, order), out / "perplexity-by-learning-rate")
+    save(training_curves(curves, order), out / "training-curves")
+
+
 def _as_data(report: Report, frame: pd.DataFrame) -> dict[str, object]:
-    trials = [
+    rows = [{name: plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    return {
+        "table": rows,
+        "claims": [as_record(each) for each in report.findings],
+        "trials": trials_as_data(report.standing),
+    }
+
+
+def trials_as_data(standing: Standing) -> list[dict[str, object]]:
+    """Every run of a contest, for programs."""
+    return [
         {
             "method": trial.method,
             **trial.point,
@@ -94,19 +109,11 @@ def _as_data(report: Report, frame: pd.DataFrame) -> dict[str, object]:
             "validation_loss": "diverged" if trial.loss == math.inf else trial.loss,
             "reached": trial.reached,
         }
-        for trial in report.standing.trials
+        for trial in standing.trials
     ]
-    rows = [
-        {name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")
-    ]
-    return {
-        "table": rows,
-        "claims": [as_record(each) for each in report.findings],
-        "trials": trials,
-    }
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """A cell as JSON has it: no spread is null, a diverged mean says so."""
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else "diverged"

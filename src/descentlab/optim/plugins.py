@@ -11,6 +11,7 @@ import pkgutil
 import sys
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -18,14 +19,15 @@ from descentlab import optim
 from descentlab.errors import ConfigError, nearest
 
 
-def load_class(path: str) -> type:
+def load_class(path: str, *, folder: str | None = None) -> type:
     """Import a class.
 
     Modules of the current directory can be named as if Python had been started there.
 
     Args:
-        path: ``pkg.mod:Class``, ``pkg.mod.Class``, or the name of one of descentlab's
-            optimizers in any case, as in ``Adam`` or ``adam``.
+        path: ``pkg.mod:Class``, ``pkg.mod.Class``, ``file.py:Class``, or the name of one of
+            descentlab's optimizers in any case, as in ``Adam`` or ``adam``.
+        folder: another one whose modules can be named, and where the file may lie.
 
     Raises:
         ConfigError: if there is no such module or class, with the nearest name, or if the
@@ -34,6 +36,10 @@ def load_class(path: str) -> type:
     >>> load_class("collections:OrderedDict")
     <class 'collections.OrderedDict'>
     """
+    if folder is not None:
+        _search(folder)
+    if ".py:" in path:
+        return _of_file(path, folder)
     if not {":", "."} & set(path):
         return _own(path)
     module_name, colon, name = path.partition(":")
@@ -54,39 +60,98 @@ def load_class(path: str) -> type:
     return found
 
 
+def module_path(path: str) -> str:
+    """The name of a class without the folder that its file lies in.
+
+    >>> module_path("mine/lion.py:Lion"), module_path("torch.optim.Muon")
+    ('lion:Lion', 'torch.optim:Muon')
+    """
+    if ".py:" in path:
+        file, _, name = path.rpartition(":")
+        return f"{Path(file).stem}:{name}"
+    module, _, name = path.rpartition(":" if ":" in path else ".")
+    return f"{module}:{name}" if module else name
+
+
+def _of_file(path: str, folder: str | None) -> type:
+    """A class of a file, whose neighbours it may import."""
+    given, _, name = path.rpartition(":")
+    places = [Path(given), *([Path(folder) / Path(given).name] if folder else [])]
+    file = next((each for each in places if each.is_file()), None)
+    if file is None:
+        near = [str(each) for each in Path(given).parent.glob("*.py")]
+        close = difflib.get_close_matches(given, near, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise ConfigError(f"{path}: there is no file {given}{hint}")
+    if not file.stem.isidentifier():
+        raise ConfigError(f"{path}: {file.name} is no name that Python can import; rename the file")
+    _search(str(file.parent.resolve()))
+    found = load_class(f"{file.stem}:{name}")
+    origin = getattr(sys.modules[file.stem], "__file__", None) or "built into Python"
+    if Path(origin).resolve() != file.resolve():
+        raise ConfigError(
+            f"{path}: another module is called {file.stem} ({origin}); rename the file"
+        )
+    return found
+
+
 def load_factory(text: str) -> partial[Any]:
     """Import a class with the arguments to make it with.
+
+    Args:
+        text: as ``class_and_arguments`` takes it.
+
+    Raises:
+        ConfigError: as that and ``load_class`` do, and for arguments that the class does not
+            know.
+
+    >>> load_factory("fractions:Fraction,numerator=3,denominator=6")()
+    Fraction(1, 2)
+    """
+    path, values = class_and_arguments(text)
+    kind = load_class(path)
+    check_arguments(kind, values, text)
+    return partial(kind, **values)
+
+
+def class_and_arguments(text: str) -> tuple[str, dict[str, Any]]:
+    """Read a class with arguments.
 
     Args:
         text: a class as ``load_class`` takes it, then ``,argument=value`` as in Python;
             a bare word is text, and ``true`` and ``false`` are as in TOML.
 
     Raises:
-        ConfigError: as ``load_class`` does, and for arguments that are not so written or
-            that the class does not know.
+        ConfigError: for arguments that are not so written.
 
-    >>> load_factory("fractions:Fraction,numerator=3,denominator=6")()
-    Fraction(1, 2)
+    >>> class_and_arguments("torch.optim:AdamW,betas=(0.9,0.95),fused=true")
+    ('torch.optim:AdamW', {'betas': (0.9, 0.95), 'fused': True})
     """
     path, _, arguments = text.partition(",")
     try:
         call = ast.parse(f"f({arguments})", mode="eval").body
-        values = _keywords(call)
+        return path.strip(), _keywords(call)
     except (ValueError, SyntaxError):
         raise ConfigError(
             f"{text}: after {path} stand arguments as in {path},lr=1e-3,betas=(0.9,0.99); "
             f"got {arguments!r}"
         ) from None
-    kind = load_class(path.strip())
+
+
+def check_arguments(kind: type, values: Iterable[str], where: str) -> None:
+    """Refuse arguments that a class's constructor does not have.
+
+    Raises:
+        ConfigError: with the nearest that it has.
+    """
     known = inspect.signature(kind.__init__).parameters
     allowed = set(known) - {"self", "params"}
     if not any(each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values()):
-        for name in values.keys() - allowed:
-            raise ConfigError(f"{text}: unknown argument {name!r}; {nearest(name, allowed)}")
-    return partial(kind, **values)
+        for name in sorted({*values} - allowed):
+            raise ConfigError(f"{where}: unknown argument {name!r}; {nearest(name, allowed)}")
 
 
-def _keywords(call: ast.expr) -> dict[str, object]:
+def _keywords(call: ast.expr) -> dict[str, Any]:
     """The arguments of ``f(name=literal, …)``; ValueError for anything else."""
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.args:
         raise ValueError
@@ -113,10 +178,13 @@ def _own(name: str) -> type:
     return getattr(optim, by_name[name.lower()])
 
 
+def _search(folder: str) -> None:
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # for good: the module may import its neighbours later
+
+
 def _import(module_name: str, path: str) -> ModuleType:
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)  # for good: the module may import its neighbours later
+    _search(os.getcwd())
     importlib.invalidate_caches()
     try:
         return importlib.import_module(module_name)

@@ -18,7 +18,8 @@ from descentlab.analysis.claims.finding import Finding
 from descentlab.analysis.probes import probe_tables
 from descentlab.contests.contest import Contest, Design, Entry, Laboratory, Stage, Standing
 from descentlab.contests.report import Report
-from descentlab.paper.table1 import METHODS, SCALES, powers_of_two
+from descentlab.paper.scales import SCALES
+from descentlab.paper.table1 import METHODS, powers_of_two
 from descentlab.sweep.tuning import Axis, Decays, Geometric
 
 GLOBAL, PER_TENSOR = "constant σ²", "constant σ² per tensor"
@@ -26,9 +27,20 @@ GLOBAL, PER_TENSOR = "constant σ²", "constant σ² per tensor"
 Grid = tuple[list[float], list[float], list[float]]
 """Learning rates, decays, constants; the last may be empty."""
 
-TINY_DECAYS = [0.2, 0.6, 0.8, 0.9]
+TINY_DECAYS = [0.0, 0.2, 0.6]
+LARGE_DECAYS = [0.8, 0.9, 0.95, 0.975]
+LARGE: Mapping[str, Grid] = {
+    "adam": (powers_of_two(0.032, 6), [*LARGE_DECAYS, 0.9875, 0.99375], []),
+    "signum": (powers_of_two(0.004, 6), [*LARGE_DECAYS, 0.9875, 0.99375], []),
+    GLOBAL: (powers_of_two(0.002, 4), LARGE_DECAYS[:3], [1e-13, 1e-12, 1e-11]),
+    PER_TENSOR: (powers_of_two(0.004, 4), LARGE_DECAYS[:3], [0.1, 1.0, 10.0]),
+}
+"""Of the two larger scales, about the paper's best settings. Constants are decades below the
+mean square of an entry of a gradient that is clipped to norm 1: 6e-9 for the paper's models."""
 GRIDS: Mapping[str, Mapping[str, Grid]] = MappingProxyType(
     {
+        "paper": LARGE,
+        "workstation": LARGE,
         "laptop": {
             "adam": (powers_of_two(0.064, 6), [0.0, 0.2, 0.6, 0.8, 0.9, 0.95, 0.975, 0.9875], []),
             "signum": (powers_of_two(0.032, 6), [0.0, 0.2, 0.6, 0.8, 0.9, 0.95, 0.975, 0.9875], []),
@@ -36,10 +48,10 @@ GRIDS: Mapping[str, Mapping[str, Grid]] = MappingProxyType(
             PER_TENSOR: (powers_of_two(0.032, 4), [0.6, 0.8, 0.9], [0.01, 0.1, 1.0, 10.0]),
         },
         "tiny": {
-            "adam": (powers_of_two(0.016, 4), TINY_DECAYS, []),
-            "signum": (powers_of_two(0.016, 4), TINY_DECAYS, []),
-            GLOBAL: (powers_of_two(0.016, 2), [0.6, 0.8], [1e-8, 1e-7, 1e-6, 1e-5]),
-            PER_TENSOR: (powers_of_two(0.016, 2), [0.6, 0.8], [0.01, 0.1, 1.0, 10.0]),
+            "adam": (powers_of_two(0.128, 9), TINY_DECAYS, []),
+            "signum": (powers_of_two(0.128, 9), TINY_DECAYS, []),
+            GLOBAL: (powers_of_two(0.064, 3), [0.2, 0.6, 0.8], [1e-5, 1e-4, 1e-3]),
+            PER_TENSOR: (powers_of_two(0.064, 3), [0.2, 0.6, 0.8], [1.0, 10.0, 100.0]),
         },
     }
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,20 +58,32 @@ class Material:
     Args:
         store: or its folder.
         study: whose runs alone to take; all if left out.
+        runs: the ids of those to take; all if left out.
+        loaded: what ``load`` gives of the store, if it is known.
+        to: the setting of reference; found among the runs if left out.
 
     Raises:
         ConfigError: if there is no such store or study, or nothing to draw in it.
     """
 
-    def __init__(self, store: Store | Path | str, study: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Store | Path | str,
+        study: str | None = None,
+        *,
+        runs: Collection[str] | None = None,
+        loaded: pd.DataFrame | None = None,
+        to: Setting | None = None,
+    ) -> None:
         self._store = store
-        loaded = under_each_name(load(store, study=study))
+        loaded = load(store, study=study) if loaded is None else loaded
+        loaded = under_each_name(loaded if runs is None else loaded[loaded["run"].isin(set(runs))])
         self.runs = with_cells(loaded)
         """Those trained, one for each method, cell and seed."""
         self.repeated = len(loaded[loaded["state"].isin(["done", "interrupted"])]) - len(self.runs)
         """Runs that are left out, since another has the same cell and seed."""
-        to = reference(self.runs, PAPERS)
-        if to is None:
+        to = reference(self.runs, PAPERS) if to is None else to
+        if to is None or not len(self.runs):
             where = store.root if isinstance(store, Store) else store
             raise ConfigError(f"{where}: has no trained run; there is nothing to draw")
         self.reference: Setting = to
@@ -101,5 +113,17 @@ class Exhibit:
     """The runs that it is drawn from, as a phrase."""
     selection: Selection
     draw: Draw
+    """From the selected runs."""
     expects: tuple[str, ...] = ()
     """Methods whose absence is told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computed:
+    """A figure of the paper that is computed at once, without runs."""
+
+    name: str
+    title: str
+    shows: str
+    """What can be seen, in a sentence."""
+    draw: Callable[[], Shown]

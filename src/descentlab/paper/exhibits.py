@@ -1,7 +1,7 @@
 """The tables and figures of the paper's experiments, as data: what each shows, of which runs.
 
-Figures 6, 7 and from 18 on are of the quadratic and of filters (``descent quadratic``, ``descent
-filters``). Numbers are those of the paper's first edition.
+Figures 6, 7 and from 18 on are of the quadratic and of filters, and need no runs (``computed``).
+Numbers are those of the paper's first edition.
 """
 
 from __future__ import annotations
@@ -173,12 +173,20 @@ EXHIBITS: tuple[Exhibit, ...] = (
         selection=Selection(methods=("adam", "signum")),
         draw=starts,
     ),
+    Exhibit(
+        name="longer",
+        title="Twice the tokens",
+        shows="Adam over learning rate, β1 and β2 on a larger budget than Table 1's.",
+        needs="adam over both β and learning rates on more tokens than Table 1",
+        selection=Selection(methods=("adam",), tokens="larger"),
+        draw=betas.adam_alone,
+    ),
 )
-"""In the order of the paper."""
+"""In the order of the paper; the last is of its second edition."""
 
 
 def chosen(name: str) -> list[Exhibit]:
-    """The table or figure of a name, or all.
+    """The table or figure of a name that is drawn from runs, or all of them.
 
     Raises:
         ConfigError: for an unknown name, with the nearest that there is.

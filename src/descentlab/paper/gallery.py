@@ -13,7 +13,7 @@ from descentlab.analysis.markdown import escaped
 from descentlab.analysis.selection import amount
 from descentlab.analysis.tables.methods import clipped_alike
 from descentlab.charts import save
-from descentlab.paper.exhibit import PAPERS, Exhibit, Headline, Material, Shown
+from descentlab.paper.exhibit import PAPERS, Computed, Exhibit, Headline, Material, Shown
 from descentlab.paper.figures.naming import setting_of
 from descentlab.storage import storage_errors
 
@@ -27,8 +27,9 @@ Observe = Callable[[int, int, str], None]
 class Piece(NamedTuple):
     """An exhibit, the runs that it took, and what it shows."""
 
-    exhibit: Exhibit
+    exhibit: Exhibit | Computed
     runs: pd.DataFrame
+    """Those selected; none of a computed one."""
     shown: Shown
 
     @property
@@ -70,7 +71,7 @@ def write(
         for done, exhibit in enumerate(exhibits):
             observe(done, len(exhibits), exhibit.title)
             piece = drawn(exhibit, material)
-            _save(piece, out)
+            save_piece(piece, out)
             pieces.append(piece)
         text = index(pieces, material, source)
         (out / "index.md").write_text(text, encoding="utf-8")
@@ -85,11 +86,12 @@ def drawn(exhibit: Exhibit, material: Material) -> Piece:
     return Piece(exhibit, runs, exhibit.draw(material, runs))
 
 
-def _save(piece: Piece, out: Path) -> None:
+def save_piece(piece: Piece, out: Path) -> None:
+    """Write what an exhibit shows into a folder that is there."""
     shown = piece.shown
     if shown.text:
-        setting = escaped(setting_of(piece.runs), SETTING)
-        parts = [f"# {piece.exhibit.title}", f"{piece.exhibit.shows} {setting}."]
+        setting = f" {escaped(setting_of(piece.runs), SETTING)}." if len(piece.runs) else ""
+        parts = [f"# {piece.exhibit.title}", f"{piece.exhibit.shows}{setting}"]
         parts += [shown.text, _notes(piece)]
         content = "\n\n".join(part for part in parts if part)
         (out / f"{piece.stem}.md").write_text(content + "\n", encoding="utf-8")
@@ -116,12 +118,14 @@ def index(pieces: Sequence[Piece], material: Material, source: str) -> str:
         parts += [pieces[0].shown.text] if pieces[0].shown.text else []
     headlines = [headline for piece in pieces for headline in piece.shown.headlines]
     if headlines:
-        parts += ["## Headline numbers", _headlines(pieces)]
-    parts += ["## What there is", "\n".join(_entry(piece) for piece in pieces)]
+        parts += ["## Headline numbers", headline_table(pieces)]
+    parts += ["## What there is", "\n".join(entry(piece) for piece in pieces)]
     return "\n\n".join(parts) + "\n"
 
 
-def _headlines(pieces: Sequence[Piece]) -> str:
+def headline_table(pieces: Sequence[Piece]) -> str:
+    """The numbers that the paper prints, ours beside them, in Markdown."""
+
     def cells(piece: Piece, line: Headline) -> list[str]:
         where = piece.exhibit.title.partition(":")[0]
         return [where, line.what, line.here, line.paper]
@@ -130,7 +134,8 @@ def _headlines(pieces: Sequence[Piece]) -> str:
     return aligned(["", "number", "here", "paper"], rows)
 
 
-def _entry(piece: Piece) -> str:
+def entry(piece: Piece) -> str:
+    """A line on an exhibit with links to its files, and what to know before believing it."""
     shown = piece.shown
     files = [f"{piece.stem}.md"] if shown.text else []
     files += [f"{piece.stem}.{suffix}" for suffix in ("svg", "png")] if shown.chart else []
@@ -146,6 +151,8 @@ def _notes(piece: Piece) -> str:
 
 def _remarks(piece: Piece, bullet: str) -> list[str]:
     exhibit, selected, shown = piece
+    if isinstance(exhibit, Computed):
+        return []
     runs = selected if shown.runs is None else shown.runs
     missing = list(shown.missing)
     there = {*runs["method"], *(["sgd+Cclip"] if clipped_alike(runs) else [])}

@@ -15,7 +15,9 @@ from descentlab.analysis.claims.contenders import (
 from descentlab.analysis.claims.finding import Finding
 from descentlab.contests.contest import Contest, Design, Entry, Laboratory, Standing
 from descentlab.contests.report import Report
+from descentlab.paper import scales
 from descentlab.paper.published import TABLE1
+from descentlab.paper.scales import Name
 from descentlab.sweep.racing.racing import Rules
 from descentlab.sweep.tuning import Decays, Geometric
 
@@ -58,6 +60,9 @@ def powers_of_two(largest: float, count: int) -> list[float]:
     return [largest / 2**halvings for halvings in reversed(range(count))]
 
 
+LADDER = (0.0, 0.2, 0.6, 0.8, 0.9, 0.95, 0.975, 0.9875, 0.99375, 0.996875)
+"""Decays; from 0.8 on, 1−β halves from one to the next, as in the paper."""
+
 ADAPTIVE_DECAYS = [0.0, 0.2, 0.6, 0.8, 0.9, 0.95]
 SGD_DECAYS = [0.2, 0.6, 0.8, 0.9, 0.95, 0.975]
 
@@ -77,45 +82,38 @@ on an edge is extended."""
 
 TINY_GRIDS = MappingProxyType(
     {
-        "adam": (powers_of_two(0.032, 3), [0.2, 0.6, 0.8]),
-        "signum": (powers_of_two(0.016, 3), [0.2, 0.6, 0.8]),
-        "rmsprop": (powers_of_two(0.016, 3), [0.2, 0.6, 0.8]),
+        "adam": (powers_of_two(0.032, 3), [0.0, 0.2, 0.6]),
+        "signum": (powers_of_two(0.032, 3), [0.0, 0.2, 0.6]),
+        "rmsprop": (powers_of_two(0.032, 3), [0.0, 0.2, 0.6]),
         "emasign": (powers_of_two(0.064, 3), [0.2, 0.6, 0.8]),
-        "sgd+Cclip": (powers_of_two(8.0, 3), [0.2, 0.6, 0.8]),
-        "sgd+Gclip": (powers_of_two(8.0, 3), [0.2, 0.6, 0.8]),
-        "sgd": (powers_of_two(4.0, 3), [0.2, 0.6, 0.8]),
+        "sgd+Cclip": (powers_of_two(2.0, 3), [0.2, 0.6, 0.8]),
+        "sgd+Gclip": (powers_of_two(2.0, 3), [0.2, 0.6, 0.8]),
+        "sgd": (powers_of_two(2.0, 3), [0.6, 0.8, 0.9]),
     }
 )
+"""Centred where nothing is extended, so that it takes as few runs as it can."""
+
+
+def _around_best(name: Name) -> dict[str, tuple[list[float], list[float]]]:
+    """Five learning rates and five decays about each method's best setting at a scale."""
+    found = {}
+    for method, best in scales.SCALES[name].best.items():
+        place = LADDER.index(best.beta)
+        found[method] = (powers_of_two(4 * best.lr, 5), list(LADDER[place - 2 : place + 3]))
+    return found
+
 
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {
-        "laptop": Scale(
-            purpose="Small models and short runs: an order found here may differ at scale.",
-            run={
-                "model": {"size": "laptop"},
-                "data": {"vocabulary": 1024, "sequence_length": 64, "validation_fraction": 0.015},
-                "training": {"steps": 160, "batch_size": 32},
-                "schedule": {"warmup": 0.3},  # 10% are 16 steps, too few for large rates
-                "execution": {"device": "cpu", "threads": 1},
-            },
-            grids=LAPTOP_GRIDS,
-        ),
-        "tiny": Scale(
-            purpose="Seconds of training: this shows that all works, not which method wins.",
-            run={
-                "model": {"size": "tiny"},
-                "data": {
-                    "tokenizer": "byte",
-                    "sequence_length": 32,
-                    "validation_fraction": 0.001,
-                },
-                "training": {"steps": 30, "batch_size": 8},
-                "execution": {"device": "cpu", "threads": 1},
-            },
-            grids=TINY_GRIDS,
-        ),
+        name: Scale(purpose=scales.SCALES[name].purpose, run=scales.SCALES[name].run, grids=grids)
+        for name, grids in (
+            ("workstation", _around_best("workstation")),
+            ("laptop", LAPTOP_GRIDS),
+            ("tiny", TINY_GRIDS),
+        )
     }
 )
+"""Where a contest is held; at the paper's scale Table 1 is the paper's own grids."""
 
 
 def design(scale: str) -> Design:

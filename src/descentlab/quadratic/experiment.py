@@ -54,10 +54,12 @@ class Setting(NamedTuple):
 
     @property
     def sampling(self) -> dict[str, Any]:
+        """What every run of the experiment shares, as ``drawn`` takes it."""
         return {"steps": self.steps, "batch": self.batch, "noise": self.noise}
 
     @property
     def at(self) -> list[int]:
+        """The steps at which losses are kept, the first and the last among them."""
         every = max(1, self.steps // POINTS)
         return sorted({*range(0, self.steps + 1, every), self.steps})
 
@@ -78,11 +80,30 @@ def check(setting: Setting, draws: int) -> None:
 def run_panel(
     spectra: Sequence[Spectrum], setting: Setting, folder: Path
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Run Figures 6, 7 and 18, and draw them.
+    """Run Figures 6, 7 and 18, and draw them into a folder.
 
     Returns:
         A row for each configuration of Figures 6 and 7, and one for each constant.
     """
+    found = panel_charts(spectra, setting)
+    for name, chart in found.charts.items():
+        save(chart, folder / name)
+    return found.rows, found.constants
+
+
+class PanelCharts(NamedTuple):
+    """Figures 6, 7 and 18, and the numbers in them."""
+
+    rows: list[dict[str, Any]]
+    """One for each configuration of Figures 6 and 7."""
+    constants: list[dict[str, Any]]
+    """One for each constant."""
+    charts: dict[str, AnyChart]
+    """By name: losses, mollifiers, variances, constants and hessians."""
+
+
+def panel_charts(spectra: Sequence[Spectrum], setting: Setting) -> PanelCharts:
+    """Run Figures 6, 7 and 18."""
     rows: list[dict[str, Any]] = []
     curves, fixed, bands, entries, constant, adam = ([] for _ in range(6))
     for spectrum in spectra:
@@ -113,9 +134,8 @@ def run_panel(
         "constants": figures.constants(pd.concat(constant), pd.concat(adam)),
         "hessians": figures.hessians(pd.concat(entries)),
     }
-    for name, chart in charts.items():
-        save(chart, folder / name)
-    return _distinct(rows), pd.concat(constant).to_dict("records")  # pyright: ignore[reportReturnType] columns have text names
+    records: Any = pd.concat(constant).to_dict("records")  # its columns have text names
+    return PanelCharts(_distinct(rows), records, charts)
 
 
 def _distinct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from descentlab.errors import ConfigError, nearest
 
 Defaults = Mapping[str, Mapping[str, Any]]
 
-_EVERY = {"weight_decay": 0.1, "clip_norm": 1.0}
+_EVERY = {"weight_decay": 0.1, "clip_norm": 1.0, "decay": "decoupled"}
 _AVERAGES = {"eps": 1e-8, "bias_correction": True, "init": "zero"}
 
 PAPER: Defaults = MappingProxyType(
@@ -67,8 +67,9 @@ def with_conventions(settings: Mapping[str, Any], *, where: str) -> dict[str, An
         ConfigError: if no conventions have that name.
 
     >>> spec = {"conventions": "paper", "optimizer": {"method": "signum", "eps": 1e-3}}
-    >>> with_conventions(spec, where="spec.toml")["optimizer"]
-    {'weight_decay': 0.1, 'clip_norm': 1.0, 'eps': 0.001, 'init': 'gradient', 'method': 'signum'}
+    >>> filled = with_conventions(spec, where="spec.toml")["optimizer"]
+    >>> filled["eps"], filled["init"], filled["clip_norm"]
+    (0.001, 'gradient', 1.0)
     """
     filled = dict(settings)
     name = filled.pop("conventions", "descentlab")

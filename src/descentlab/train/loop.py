@@ -20,6 +20,7 @@ from descentlab.data.batches import Tokens
 from descentlab.data.prepare import PreparedData
 from descentlab.errors import ConfigError
 from descentlab.model.transformer import Transformer
+from descentlab.optim.any_class import set_mode
 from descentlab.optim.groups import parameter_groups
 from descentlab.optim.optimizer import RuleOptimizer
 from descentlab.optim.placement import local, whole
@@ -64,6 +65,7 @@ class Outcome:
 
     @property
     def model(self) -> Transformer:
+        """The model as training left it."""
         return self.training.model
 
 
@@ -304,6 +306,7 @@ def what_is_not_finite(model: nn.Module, loss: float) -> str:
 
 def _evaluate(training: Training, data: PreparedData, record: Record) -> float:
     gradient = training.gradient
+    set_mode(training.optimizer, training=False)
     loss = evaluate(
         gradient.token_losses,
         data,
@@ -312,6 +315,7 @@ def _evaluate(training: Training, data: PreparedData, record: Record) -> float:
         device=gradient.device,
         here=training.here,
     )
+    set_mode(training.optimizer, training=True)
     training.reshard()
     perplexity = perplexity_of(loss)
     record({"step": training.step, "validation_loss": loss, "validation_perplexity": perplexity})

@@ -55,7 +55,7 @@ class ProbeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         settings = {
             "every": self.every,
             "noise": noise if self.noise_batches else None,
-            "shadows": [msgspec.to_builtins(each.canonical()) for each in self.shadows],
+            "shadows": [each.identity() for each in self.shadows],
         }
         # Left out where it is what it always was, so that ids stay as they were.
         return settings | ({"by": self.by} if self.by != "block" else {})

@@ -9,11 +9,12 @@ import msgspec
 
 from descentlab.config import NonNegative, NonNegativeInt, PositiveInt, build, shown
 from descentlab.data.spec import DataSpec
-from descentlab.errors import ConfigError
+from descentlab.errors import ConfigError, SettingError
 from descentlab.model.spec import ModelSpec, named
-from descentlab.optim.methods import AnyMethod
+from descentlab.optim.methods import AnyMethod, ClassMethod
 from descentlab.runs.heartbeats import TTL
 from descentlab.train.conventions import with_conventions
+from descentlab.train.loggers.names import Name as LoggerName
 from descentlab.train.probe_spec import ProbeSpec
 from descentlab.train.schedule import Schedule
 
@@ -32,6 +33,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a run trains, and on how much at a time."""
 
     steps: PositiveInt
+    """Updates of the weights."""
     batch_size: PositiveInt
     """Sequences per step, whatever the micro-batch."""
     evaluate_every: NonNegativeInt = 0
@@ -77,6 +79,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Seconds that a step may take before the run counts as hung and its process is ended; what
     comes before the end of the first step, and an evaluation, may take ten times as long. 0 waits
     for ever."""
+    loggers: tuple[LoggerName, ...] = ()
+    """Where else to show what the run puts on record, as it trains: W&B, TensorBoard."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,15 +94,23 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Keys of a spec file that stand for settings."""
 
     model: ModelSpec
+    """The transformer."""
     data: DataSpec
+    """What is read, and what is held out."""
     optimizer: AnyMethod
+    """The method, ``method``, and its settings."""
     training: Training
+    """How long, and on how much at a time."""
     schedule: Schedule = Schedule()
+    """The learning rate over the steps."""
     execution: Execution = Execution()
+    """How the run is computed; not part of what it is."""
     precision: Precision = "float32"
+    """In what types the run computes: weights, matrix products or both in bfloat16, or neither."""
     probes: ProbeSpec | None = None
     """Diagnostics; none if left out."""
     seed: NonNegativeInt = 0
+    """Draws the initial weights and the order of the batches."""
 
     def __post_init__(self) -> None:
         vocabulary = self.data.vocabulary
@@ -114,7 +126,20 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                 f"{self.optimizer.lr:g}"
             )
         if self.probes is not None:
+            self._check_probes(self.probes)
             self.probes.check_steps(self.training.steps)
+
+    def _check_probes(self, probes: ProbeSpec) -> None:
+        """Refuse to look into what nobody knows the inside of."""
+        for key, method in (
+            ("optimizer", self.optimizer),
+            *(("probes.shadows", each) for each in probes.shadows),
+        ):
+            if isinstance(method, ClassMethod):
+                raise ConfigError(
+                    f"{key}: probes look into descentlab's own methods, not into {method.path}; "
+                    "leave out probes, or name a method"
+                )
 
     @property
     def micro_batch(self) -> int:
@@ -131,7 +156,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         identity = {
             "model": msgspec.to_builtins(self.model),
             "sequence_length": self.data.sequence_length,
-            "optimizer": msgspec.to_builtins(self.optimizer.canonical()),
+            "optimizer": self.optimizer.identity(),
             "schedule": self.schedule.canonical(steps=self.training.steps, peak=self.optimizer.lr),
             "training": msgspec.to_builtins(self.training),
             "seed": self.seed,
@@ -148,7 +173,8 @@ def run_spec(settings: Mapping[str, Any], *, where: str) -> RunSpec:
     """Build a spec from plain settings.
 
     ``model.size`` names a size to start from, and ``conventions`` what to fill in for
-    settings that are left out.
+    settings that are left out. A class of the user's is imported and tried out, unless it was when
+    the run was planned.
 
     Args:
         settings: tables as in a spec file.
@@ -167,4 +193,12 @@ def run_spec(settings: Mapping[str, Any], *, where: str) -> RunSpec:
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
         settings["model"] = {**msgspec.to_builtins(named_model), **changes}
-    return build(RunSpec, with_conventions(settings, where=where), where=where)
+    spec = build(RunSpec, with_conventions(settings, where=where), where=where)
+    if isinstance(spec.optimizer, ClassMethod):
+        from descentlab.train.class_check import planned
+
+        try:
+            return msgspec.structs.replace(spec, optimizer=planned(spec.optimizer))
+        except ConfigError as error:
+            raise SettingError(where, "optimizer.class", str(error)) from None
+    return spec

@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from descentlab.config import set_path
+
 Point = tuple[float, ...]
 """A value on each axis of a search."""
 
@@ -20,6 +22,8 @@ MORE_AXES = ("variance", "dampening")
 """Settings of optimizers that have no column."""
 LOWER_BOUND, UPPER_BOUND = 0.0, math.inf
 """β, weight decay, ε and σ² end at 0, a clipping threshold at none: nothing lies beyond."""
+_OWN = ("optimizer.arguments.", "optimizer.rest.")
+_BETAS = ("beta1", "beta2")
 BASES = {"sgd+Gclip": "sgd", "sgd+Cclip": "sgd"}
 """Methods by what they are called in tables, where a spec has another name."""
 
@@ -43,6 +47,7 @@ class Cell:
 
     @property
     def runs(self) -> tuple[str, ...]:
+        """The ids of its runs."""
         return tuple(trial.run for trial in self.trials)
 
     @property
@@ -74,6 +79,7 @@ class Beside:
 
     @property
     def place(self) -> str:
+        """Where it lies, as in ``higher lr``."""
         return f"{'higher' if self.up else 'lower'} {self.axis}"
 
 
@@ -100,20 +106,22 @@ class Search:
 
     @property
     def steps(self) -> int | None:
+        """Steps of each run; None if they are not on record."""
         value = self.frame["steps"].iloc[0]
         return None if pd.isna(value) else int(value)
 
     @property
     def tokens(self) -> int | None:
+        """Tokens that each run was trained on; None if they are not on record."""
         value = self.frame["tokens"].iloc[0]
         return None if pd.isna(value) else int(value)
 
     @cached_property
     def coordinates(self) -> pd.DataFrame:
         """A column for each setting that varies; those that are always equal are one axis."""
-        columns = {name: self.frame[name] for name in AXES}
-        for name in MORE_AXES:
-            columns[name] = _setting(self.frame, name)
+        columns = {name: _setting(self.frame, name) for name in _own_axes(self.frame)}
+        columns |= {name: self.frame[name] for name in AXES}
+        columns |= {name: _setting(self.frame, name) for name in MORE_AXES}
         found: dict[str, pd.Series] = {}
         tied: set[str] = set()
         for name, values in columns.items():
@@ -123,7 +131,8 @@ class Search:
             tied.update(same)
             if not same:
                 found[name] = values.astype(float)
-        names = {name: self._axis(name, tied) for name in found}
+        two = {"beta1", "beta2"} <= found.keys()
+        names = {name: name if two else self._axis(name, tied) for name in found}
         return pd.DataFrame(found, index=self.frame.index).rename(columns=names)
 
     def _axis(self, name: str, tied: set[str]) -> str:
@@ -213,6 +222,8 @@ def number(value: float) -> str:
 
 def _spelled(kind: str, row: pd.Series) -> dict[str, Any]:
     """The settings of a run as a study's ``optimizer`` has them, those that are on record."""
+    if "optimizer.class" in row["settings"]:
+        return _class_spelled(row["settings"])
     beta1, beta2 = row["beta1"], row["beta2"]
     found: dict[str, Any] = {"method": kind, "lr": row["lr"]}
     if kind == "adam":
@@ -231,6 +242,33 @@ def _spelled(kind: str, row: pd.Series) -> dict[str, Any]:
         if key.startswith(prefix)
     }
     return {**known, "relative": relative} if relative else known
+
+
+def _class_spelled(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for somebody's class: what its ``optimizer`` said, β once if it is one."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        table, _, name = key.partition(".")
+        if table == "optimizer" and value is not None and name not in ("code", "folder"):
+            set_path(found, name, value)
+    betas = found.get("arguments", {}).get("betas", ())
+    if len(betas) == 2:
+        del found["arguments"]["betas"]
+        found |= (
+            {"beta": betas[0]} if betas[0] == betas[1] else dict(zip(_BETAS, betas, strict=True))
+        )
+    return found
+
+
+def _own_axes(frame: pd.DataFrame) -> list[str]:
+    """Numbers that somebody's class got by names of its own."""
+    keys = {
+        key.removeprefix("optimizer.")
+        for each in frame["settings"]
+        for key, value in each.items()
+        if key.startswith(_OWN) and isinstance(value, int | float)
+    }
+    return sorted(keys)
 
 
 def _setting(frame: pd.DataFrame, name: str) -> pd.Series:

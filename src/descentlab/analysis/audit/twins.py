@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from descentlab.analysis.audit.finding import Finding
 from descentlab.analysis.audit.search import Search
 from descentlab.analysis.audit.tables import Evidence, billions
 from descentlab.analysis.imports.duplicates import settings_key
+from descentlab.config import set_path
 
 CHECK = "same-method"
 SHARE = 0.5
@@ -38,11 +40,10 @@ def _keys(search: Search) -> Mapping[bytes, str]:
     for run, settings in zip(search.frame["run"], search.frame["settings"], strict=True):
         if any(key.startswith("optimizer.relative.") for key in settings):
             return {}
-        optimizer = {
-            key.removeprefix("optimizer."): value
-            for key, value in settings.items()
-            if key.startswith("optimizer.")
-        }
+        optimizer: dict[str, Any] = {}
+        for key, value in settings.items():
+            if key.startswith("optimizer."):
+                set_path(optimizer, key.removeprefix("optimizer."), value)
         found[settings_key(optimizer)] = run
     return found
 

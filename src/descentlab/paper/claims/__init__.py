@@ -6,7 +6,8 @@ ledger = judged([Store(Path("store"))])
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
 from descentlab.analysis.claims.ledger import Claim, Ledger, judge
 from descentlab.errors import ConfigError
@@ -23,6 +24,9 @@ from descentlab.paper.claims import (
 from descentlab.paper.claims.scales import scales
 from descentlab.runs.store import Store
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 CLAIMS: tuple[Claim, ...] = (
     *table1.CLAIMS,
     *speed.CLAIMS,
@@ -35,14 +39,26 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def judged(stores: Sequence[Store]) -> Ledger:
+def judged(
+    stores: Sequence[Store],
+    *,
+    runs: Collection[str] | None = None,
+    keys: Collection[str] | None = None,
+    loaded: Sequence[pd.DataFrame] | None = None,
+) -> Ledger:
     """What the runs of some stores say of every claim.
+
+    Args:
+        stores: where the runs are.
+        runs: the ids of those to judge by; all if left out.
+        keys: of the claims to judge; all if left out.
+        loaded: what ``load`` gives of each store, if it is known.
 
     Raises:
         ConfigError: if no store has a run that could say something.
     """
-    known = scales(stores)
+    known = scales(stores, runs, loaded)
     if not known:
         names = ", ".join(str(store.root) for store in stores)
         raise ConfigError(f"store: {names} has no run to judge a claim by; import or train some")
-    return judge(CLAIMS, known)
+    return judge([each for each in CLAIMS if keys is None or each.key in keys], known)

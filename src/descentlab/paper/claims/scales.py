@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,13 +84,24 @@ def at_410m(evidence: Evidence) -> Evidence:
     return evidence
 
 
-def scales(stores: Sequence[Store]) -> list[Evidence]:
+def scales(
+    stores: Sequence[Store],
+    only: Collection[str] | None = None,
+    loaded: Sequence[pd.DataFrame] | None = None,
+) -> list[Evidence]:
     """What some stores know, a scale each: the paper's first, then by model and budget.
 
     A scale's main condition is the one with most methods, and of several the one with most runs.
+
+    Args:
+        stores: where the runs are.
+        only: the ids of those to take; all if left out.
+        loaded: what ``load`` gives of each store, if it is known.
     """
-    frames = [load(store).assign(store=place) for place, store in enumerate(stores)]
-    runs = prepared(pd.concat(frames, ignore_index=True))
+    frames = [load(store) for store in stores] if loaded is None else loaded
+    placed = [frame.assign(store=place) for place, frame in enumerate(frames)]
+    whole = pd.concat(placed, ignore_index=True)
+    runs = prepared(whole if only is None else whole[whole["run"].isin(set(only))])
 
     def curves(names: Sequence[str]) -> pd.DataFrame:
         wanted = runs[runs["run"].isin(names)]
