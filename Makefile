@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: table1 test test-slow soak check clean
+.PHONY: table1 test test-slow examples soak check clean
 
 table1: $(READY)
 	$(BIN)/descent reproduce table1
@@ -14,6 +14,10 @@ test: check
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 -m slow
+
+# Every file of examples/ as a user runs it, and the package as a user installs it.
+examples: $(READY)
+	$(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/examples
 
 # Faults at every call that changes a file, and sweeps under attack; SOAK_SEED=… repeats a schedule.
 soak: $(READY)
@@ -25,8 +29,14 @@ check: $(READY)
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 
+# The site, into site/; a warning is an error. Then every block of code in the documents is run.
+.PHONY: docs
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	$(BIN)/python -m pytest -n 2 -m 'slow or not slow' tests/documents tests/web/test_built_site.py
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) site
 
 # torch comes first and pinned: a range alone would fetch another, larger build.
 $(READY): pyproject.toml constraints.txt

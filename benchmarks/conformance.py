@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import platform
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,7 +213,8 @@ def failures(results: Results) -> str:
         if by_message:
             lines += [f"**{number + 1} {check.name}**", ""]
             for (package, message), names in by_message.items():
-                lines.append(f"- {package}: {', '.join(names)}: {message}")
+                code = re.sub(r"state ((?:\[[^]]+\])+)", r"`state\1`", message)  # no link, but code
+                lines.append(f"- {package}: {', '.join(names)}: {code}")
             lines.append("")
     return "\n".join(lines).rstrip()
 

@@ -18,10 +18,18 @@ GREY = PALETTE[5]
 
 def save(chart: AnyChart, path: Path) -> None:
     """Write ``path`` with the suffixes .svg and .png (twice the size, white ground)."""
-    finished = chart.configure(background="white").configure_axis(gridOpacity=0.5)
-    finished = finished.configure_view(strokeOpacity=0.2).configure_title(anchor="start")
     svg = path.with_suffix(".svg")
-    finished.save(str(svg))
+    _finished(chart).save(str(svg))
     # From the SVG, since to lay out the chart again takes ten times as long.
     png = vl_convert.svg_to_png(svg.read_text(encoding="utf-8"), ppi=150)
     path.with_suffix(".png").write_bytes(png)
+
+
+def save_pdf(chart: AnyChart, path: Path) -> None:
+    """Write ``path`` with the suffix .pdf: vectors, with their fonts in the file."""
+    path.with_suffix(".pdf").write_bytes(vl_convert.vegalite_to_pdf(_finished(chart).to_json()))
+
+
+def _finished(chart: AnyChart) -> AnyChart:
+    finished = chart.configure(background="white").configure_axis(gridOpacity=0.5)
+    return finished.configure_view(strokeOpacity=0.2).configure_title(anchor="start")

@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import math
 import os
+import re
 import tomllib
 import types
 import zlib
@@ -64,6 +65,9 @@ def override(settings: dict[str, Any], assignments: Iterable[str]) -> dict[str, 
     """Return the settings with ``key.path=value`` assignments applied.
 
     A value is read as TOML; what is not TOML is taken as text, so quotes may be left out.
+
+    Raises:
+        ConfigError: for an assignment without a key, or a key below a value.
 
     >>> override({"optimizer": {"lr": 0.1}}, ["optimizer.lr=3e-3", "name=first"])
     {'optimizer': {'lr': 0.003}, 'name': 'first'}
@@ -142,11 +146,19 @@ def shown(value: object) -> str:
 
 
 def _lookup(settings: object, key: str) -> object:
-    for name in filter(None, key.split(".")):
-        if not isinstance(settings, Mapping) or name not in settings:
+    for name in _names(key):
+        if isinstance(settings, list) and name.isdecimal():
+            settings = settings[int(name)]
+        elif isinstance(settings, Mapping) and name in settings:
+            settings = settings[name]
+        else:
             return None
-        settings = settings[name]
     return settings
+
+
+def _names(key: str) -> list[str]:
+    """The parts of a dotted key, with the places in lists that it names."""
+    return re.findall(r"[^.\[\]]+", key)
 
 
 def _check_names(kind: object, value: object, where: str, key: str) -> None:
@@ -202,7 +214,10 @@ def _structs_of(kind: object) -> list[type[msgspec.Struct]]:
 
 def _choices(kind: object, key: str) -> list[str]:
     """What the setting ``key`` may be, as text, if it may only be one of some values."""
-    for name in filter(None, key.split(".")):
+    for name in _names(key):
+        if get_origin(kind) is tuple:
+            kind = get_args(kind)[0]
+            continue
         hints = [get_type_hints(each, include_extras=True) for each in _structs_of(kind)]
         kind = Union[tuple(each[name] for each in hints if name in each) or (None,)]  # noqa: UP007 made at run time
     options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)

@@ -82,6 +82,24 @@ def publish(path: Path, content: bytes, *, aside: Path, durable: bool = True) ->
             unfinished.unlink(missing_ok=True)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file that takes the place of what was there, whole or not at all.
+
+    Folders above it that are missing are made. Unfinished, it lies beside its place.
+
+    Raises:
+        StorageError: if the disk refuses; what was there stays.
+    """
+    unfinished = unfinished_name(f".{path.name}", aside=path.parent)
+    with storage_errors(path, len(content)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
 def unfinished_name(name: str, *, aside: Path) -> Path:
     """A path under ``aside`` that nobody has used, which tells what it is for and whose it is.
 

@@ -147,7 +147,10 @@ def tiny(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "name",
-    ["adam-betas.toml", "adam-starts.toml", "batch-size.toml", "two-methods.toml", "study.toml"],
+    [
+        *("adam-betas.toml", "adam-starts.toml", "batch-size.toml", "two-methods.toml"),
+        *("study.toml", "slurm_study.toml", "walk_study.toml"),
+    ],
 )
 def test_the_examples_train_when_they_are_made_tiny(name):
     store = Store(Path("store"), create=True)

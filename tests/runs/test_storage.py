@@ -14,6 +14,7 @@ from descentlab.storage import (
     alone_in,
     make_folder,
     publish,
+    replace_file,
     storage_errors,
     unfinished_name,
 )
@@ -31,6 +32,23 @@ def refuse(number: int):
         raise OSError(number, os.strerror(number))
 
     return call
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "report.html"
+    replace_file(path, b"first")
+    replace_file(path, b"second")
+    assert path.read_bytes() == b"second"
+
+    def full(self: Path, content: bytes) -> None:
+        self.write_text("half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(StorageError, match="disk full, need 5 bytes"):
+        replace_file(path, b"third")
+    assert path.read_bytes() == b"second"
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_the_first_content_stays(tmp_path, aside):

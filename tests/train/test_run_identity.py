@@ -87,6 +87,7 @@ HOW = {
         "tf32",
         "takeover_after",
         "hang_after",
+        "loggers",
     )
 }
 

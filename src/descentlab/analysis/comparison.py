@@ -68,10 +68,12 @@ class Contender:
 
     @property
     def perplexities(self) -> list[float]:
+        """The exponential of each loss; infinite for a run that diverged."""
         return [math.exp(loss) if loss < 700 else math.inf for loss in self.losses]
 
     @property
     def mean(self) -> float:
+        """Mean perplexity over seeds; infinite if a run diverged."""
         return float(np.mean(self.perplexities))
 
     @property

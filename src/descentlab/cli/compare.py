@@ -41,7 +41,8 @@ def compare(
     Every class goes through the conformance kit first. Then each candidate is tuned with as many
     trials as every other, the winners run with fresh seeds that are the same for all, and the
     result is a ranked table with intervals, verdicts, costs and an audit, in Markdown, CSV and
-    JSON, with figures. Finished runs are kept: stop it at any time, and the same command goes on.
+    JSON, with figures, and a report of it all as one page. Finished runs are kept: stop it at any
+    time, and the same command goes on.
 
     docs/compare.md walks from a file of your own to the table.
 
@@ -62,12 +63,15 @@ def compare(
             result says so.
         where: where runs are computed.
     """
+    from descentlab.analysis.report.gathering import Extras
     from descentlab.cli.laboratory import laboratory_at
     from descentlab.cli.progress import Screen, duration
     from descentlab.contests.admission import admit
     from descentlab.contests.candidate import read_candidates
     from descentlab.contests.compare import compare, design_of
+    from descentlab.contests.comparison_page import sections
     from descentlab.contests.comparison_report import write
+    from descentlab.web.report import write_report
 
     began = time.monotonic()
     screen = Screen()
@@ -82,18 +86,19 @@ def compare(
     )
     outcomes = admit(read, despite_failures=despite_failures, say=screen.tell)
     found = compare(read, design, grid, laboratory)
-    on = f"scale {scale}" if spec is None else str(spec)
+    title = f"Optimizers compared at {f'scale {scale}' if spec is None else spec}"
     folder = out or folder_for("compare", [each.name for each in read], scale, spec)
     text = write(
         found,
         outcomes,
-        title=f"Optimizers compared at {on}",
+        title=title,
         purpose=known.purpose if spec is None else f"Model, data and budget are those of {spec}.",
         store=laboratory.store,
         out=folder,
         warn=laboratory.warn,
     )
-    # The offline report of found.name in this store belongs here, as folder / "report.html".
+    extras = Extras(title=title, sections=sections(found, outcomes))
+    write_report(laboratory.store, folder / "report.html", study=found.name, extras=extras)
     print(text)
     screen.tell(f"written to {folder}; took {duration(time.monotonic() - began)}")
 

@@ -21,8 +21,10 @@ from descentlab.cli import (
     check_optimizer,
     claims,
     compare,
+    completion,
     cost_card,
     data,
+    examples,
     filters,
     imports,
     plan,
@@ -31,6 +33,7 @@ from descentlab.cli import (
     query,
     replay,
     replay_step,
+    report,
     reproduce,
     runs,
     sweep,
@@ -66,11 +69,14 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data": data.data,
     "import": imports.import_,
     "claims": claims.claims,
+    "report": report.report,
     "check-optimizer": check_optimizer.check_optimizer,
     "cost-card": cost_card.cost_card,
     "bench": bench.bench,
     "filters": filters.filters,
     "quadratic": quadratic.quadratic,
+    "examples": examples.examples,
+    "completion": completion.completion,
 }
 
 DESCRIPTION = (

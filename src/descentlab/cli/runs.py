@@ -78,7 +78,8 @@ def show(
         print(f"  to look at that step: descent replay-step {store} {found.run_id}")
     for record in metrics.records[-5:]:
         print("  " + "  ".join(f"{name} {_number(value)}" for name, value in record.items()))
-    for line in [*notices(attempt), *filter(None, [speed(last_record(attempt.timing))])]:
+    told = [*notices(attempt), *attempt.remarks(), speed(last_record(attempt.timing))]
+    for line in filter(None, told):
         print(f"  {line}")
 
 

@@ -65,8 +65,7 @@ def write(
     Raises:
         StorageError: if the folder cannot be written.
     """
-    rows = [_row(found, each, against_best(found.standing.contenders)) for each in
-            ranked(found.standing.contenders)]  # fmt: skip
+    rows = rows_of(found)
     text = "\n\n".join(
         [f"# {title}", purpose, *_sections(found, outcomes, rows)]
     )  # each section stands by itself
@@ -77,6 +76,12 @@ def write(
         (out / f"{NAME}.json").write_bytes(canonical_json(_as_data(found, outcomes, rows)))
         report.save_figures(found.standing, store, out, warn)
     return text + "\n"
+
+
+def rows_of(found: Comparison) -> list[dict[str, Any]]:
+    """The lines of the CSV, the best first; what is not known is NaN."""
+    against = against_best(found.standing.contenders)
+    return [_row(found, each, against) for each in ranked(found.standing.contenders)]
 
 
 def _sections(
@@ -92,7 +97,7 @@ def _sections(
     parts += ["## Verdicts", "\n".join(f"- {sentence(each)}" for each in findings)]
     if found.costs or found.paces:
         parts += ["## Cost", _costs(rows), COST_LEGEND]
-    parts += ["## How each was searched", _searched(found)]
+    parts += ["## How each was searched", "\n".join(f"- {line}" for line in searched(found))]
     if outcomes:
         parts += ["## Conformance", _conformance(outcomes)]
     parts += ["## Audit", found.audited, *_audit(found)]
@@ -157,13 +162,14 @@ def _number(value: float, form: str, unit: str = "") -> str:
     return "–" if math.isnan(value) else f"{value:{form}}{unit}"
 
 
-def _searched(found: Comparison) -> str:
+def searched(found: Comparison) -> list[str]:
+    """For each candidate, in a sentence, what was tried."""
     lines = []
     for each in found.candidates:
         grids = "; ".join(f"{symbol(axis.name)} {_values(axis.values)}" for axis in each.entry.axes)
         said = "".join(f"; {remark}" for remark in each.remarks)
-        lines.append(f"- {each.name}: {grids}, then extended at edges and refined{said}.")
-    return "\n".join(lines)
+        lines.append(f"{each.name}: {grids}, then extended at edges and refined{said}.")
+    return lines
 
 
 def _values(values: Sequence[float]) -> str:
@@ -172,17 +178,24 @@ def _values(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _conformance(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
-    lines = []
+def tested(outcomes: Mapping[str, Sequence[Outcome]]) -> dict[str, list[str]]:
+    """By candidate, how many checks it passed, and then a sentence for each that it failed."""
+    found: dict[str, list[str]] = {}
     for name, own in outcomes.items():
         passed = sum(each.verdict == "pass" for each in own)
         failures = failures_of(own)
-        lines.append(f"- {name}: {passed} checks passed, {len(failures)} failed")
+        found[name] = [f"{name}: {passed} checks passed, {len(failures)} failed"]
         for each in failures:
-            grave = f" This makes the comparison doubtful: {DECISIVE[each.check]}." if (
-                each.check in DECISIVE
-            ) else ""  # fmt: skip
-            lines.append(f"    - {each.check}: {each.message}.{grave}")
+            doubt = DECISIVE.get(each.check)
+            grave = f" This makes the comparison doubtful: {doubt}." if doubt else ""
+            found[name].append(f"{each.check}: {each.message}.{grave}")
+    return found
+
+
+def _conformance(outcomes: Mapping[str, Sequence[Outcome]]) -> str:
+    lines = []
+    for first, *failures in tested(outcomes).values():
+        lines += [f"- {first}", *(f"    - {each}" for each in failures)]
     return "\n".join(lines)
 
 
@@ -192,7 +205,7 @@ def _audit(found: Comparison) -> list[str]:
 
 
 def _row(found: Comparison, each: Contender, against: Sequence[Against]) -> dict[str, Any]:
-    """One line of the CSV; what is not known is NaN."""
+    """One line of the CSV."""
     other = next((one for one in against if one.name == each.name), None)
     cost = next((one for one in found.costs if one.optimizer == each.name), None)
     pace = found.paces.get(each.name)

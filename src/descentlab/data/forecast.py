@@ -50,6 +50,7 @@ class Forecast:
 
     @property
     def tokens_per_second(self) -> float:
+        """Tokens that all processes encode in a second, as timed."""
         return self.sample.tokens / self.sample.seconds
 
     @property
@@ -59,6 +60,7 @@ class Forecast:
 
     @property
     def tokens_per_document(self) -> float:
+        """Mean length of the sample's documents, in tokens."""
         return self.sample.tokens / self.sample.documents
 
 

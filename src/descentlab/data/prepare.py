@@ -45,6 +45,7 @@ class PreparedData:
 
     @property
     def vocabulary(self) -> int:
+        """How many ids there are; every token is below it."""
         return self.train.header.vocabulary
 
 

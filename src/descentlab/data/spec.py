@@ -33,6 +33,7 @@ class DataSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vocabulary: Annotated[int, msgspec.Meta(ge=2, le=2**31)] | None = None
     """Size of the vocabulary to train; the other tokenizers bring their own."""
     sequence_length: PositiveInt = 64
+    """Tokens that a sequence predicts; each is read from a row of one more."""
     validation_fraction: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.03
     """Share of the text, in whole documents, that is held out."""
     max_epochs: PositiveInt = 1

@@ -27,15 +27,21 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Keys of a spec file that stand for settings of this table."""
 
     layers: PositiveInt
+    """Blocks of attention and gated unit."""
     heads: PositiveInt
+    """Heads of attention in each block; they have to divide the width."""
     width: PositiveInt
+    """Size of the residual stream."""
     vocabulary: PositiveInt = 50_280
+    """Rows of the embedding and of the head: at least as many as the tokenizer has ids."""
     hidden_multiple: PositiveInt = 256
     """The hidden size of the gated unit, 8/3 of the width, is rounded up to a multiple of this."""
     rope_fraction: Fraction = 1.0
     """Share of each head that rotates: 1 in the public trainer, 0.25 in the paper's text."""
     rope_base: Positive = 500_000.0
+    """θ of the rotary positions: pair i of d rotates by position·θ^(−2i/d)."""
     norm_eps: NonNegative = 1e-6
+    """Added to the mean square under the root of every norm."""
     init_std: Positive = 0.02
     """Standard deviation of every weight matrix; output projections divide it by sqrt(2·layers)."""
 
@@ -54,6 +60,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     @property
     def head_width(self) -> int:
+        """Dimensions of each head."""
         return self.width // self.heads
 
     @property

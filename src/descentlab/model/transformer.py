@@ -31,6 +31,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x_BLD: Tensor) -> Tensor:
+        """``[B, L, D]`` → the same shape and type; the mean square is taken in float32."""
         wide_BLD = x_BLD.float()
         scale_BL1 = torch.rsqrt(wide_BLD.square().mean(-1, keepdim=True) + self.eps)
         return (wide_BLD * scale_BL1).to(x_BLD.dtype) * self.weight.to(x_BLD.dtype)
@@ -86,6 +87,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(spec.width, spec.width, bias=False)
 
     def forward(self, x_BLD: Tensor, rotation_LP2: Tensor, kernels: Kernels) -> Tensor:
+        """``[B, L, D]`` → what attention adds to it, of the same shape."""
         batch, length, width = x_BLD.shape
         qkv_3BNLH = (
             kernels.project(x_BLD, self.qkv.weight)
@@ -109,6 +111,7 @@ class GatedUnit(nn.Module):
         self.fc2 = nn.Linear(spec.hidden, spec.width, bias=False)
 
     def forward(self, x_BLD: Tensor, kernels: Kernels) -> Tensor:
+        """``[B, L, D]`` → what the unit adds to it, of the same shape."""
         a_BLF, b_BLF = kernels.project(x_BLD, self.fc1.weight).chunk(2, dim=-1)
         return kernels.project(F.silu(a_BLF) * b_BLF, self.fc2.weight)
 
@@ -124,6 +127,7 @@ class Block(nn.Module):
         self.gated_unit = GatedUnit(spec)
 
     def forward(self, x_BLD: Tensor, rotation_LP2: Tensor, kernels: Kernels) -> Tensor:
+        """The residual stream ``[B, L, D]`` after the block."""
         x_BLD = x_BLD + self.attention(self.attention_norm(x_BLD), rotation_LP2, kernels)
         return x_BLD + self.gated_unit(self.gated_norm(x_BLD), kernels)
 
@@ -148,6 +152,7 @@ class Transformer(nn.Module):
         initialise(self, generator)
 
     def forward(self, tokens_BL: Tensor) -> Tensor:
+        """Logits ``[B, L, V]`` of the token after each; for training see ``train.gradient``."""
         return self.head(self.hidden(tokens_BL, self.rotation(tokens_BL)))
 
     def rotation(self, tokens_BL: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """Update rules, one file each, and their optimizers for anyone's training.
 
-from descentlab.optim import Adam
-optimizer = Adam(model.parameters(), lr=8e-3, beta=0.95)
+>>> import torch
+>>> from descentlab.optim import Adam
+>>> model = torch.nn.Linear(8, 8)
+>>> optimizer = Adam(model.parameters(), lr=8e-3, beta=0.95)
 """
 
 from __future__ import annotations

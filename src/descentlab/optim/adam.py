@@ -56,6 +56,18 @@ def adam(
 ) -> tuple[Tensor, AdamState]:
     """Return Adam's direction for gradient ``g`` and the new state.
 
+    Args:
+        g: gradient, of any shape; ``[R, …]`` for R replicas.
+        state: after the step before; None before the first.
+        beta1: decay of the average of gradients.
+        beta2: decay of the average of squares.
+        eps: ε.
+        eps_at: where ε sits; see ``Adam``.
+        bias_correction: divide the averages by ``1 − β^k``.
+        init: what the averages start from.
+
+    Hyper-parameters are numbers, or tensors ``[R]``; the direction has the shape of ``g``.
+
     >>> import torch
     >>> d, _ = adam(torch.tensor([3.0, -0.5]), None, beta1=0.9, beta2=0.99, eps=0.0)
     >>> d
@@ -80,6 +92,8 @@ def adam_variance(
     init: Initial = "zero",
 ) -> tuple[Tensor, VarianceState]:
     """Return the direction of Adam with β1=β2, computed from mean and variance.
+
+    The state is (m, σ²), by the recursion of Proposition 1; arguments are those of ``adam``.
 
     >>> import torch
     >>> d, state = adam_variance(torch.tensor([3.0, -0.5]), None, beta=0.5, eps=0.0)

@@ -25,6 +25,7 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     lr_ratio: Positive = 1.0
     """Its learning rate over that of the class."""
     beta: Decay = 0.95
+    """Decay of both its averages."""
     names: tuple[str, ...] = ("embedding.*", "head.*")
     """Patterns of matrices that it trains, beside every parameter that is none."""
 
@@ -40,8 +41,11 @@ class ClassMethod(Method, frozen=True, kw_only=True, tag="class"):
     arguments: dict[str, Any] = msgspec.field(default_factory=dict)
     """For its constructor."""
     beta: Decay | None = None
+    """For both of the constructor's ``betas``."""
     beta1: Decay | None = None
+    """For the first of its ``betas``, with ``beta2``."""
     beta2: Decay | None = None
+    """For the second."""
     rest: Rest | None = None
     """Given, the class trains the hidden matrices alone; left out, it trains everything."""
     code: str | None = None

@@ -39,6 +39,16 @@ def constant_variance(
 ) -> tuple[Tensor, MeanState]:
     """Return the direction for gradient ``g`` and the new state.
 
+    Args:
+        g: gradient, of any shape; ``[R, …]`` for R replicas.
+        state: after the step before; None before the first.
+        beta: decay of the average.
+        variance: c, in the place of σ², in squared units of ``g``.
+        bias_correction: divide the average by ``1 − β^k``.
+        init: what the average starts from.
+
+    Hyper-parameters are numbers, or tensors ``[R]``; the direction has the shape of ``g``.
+
     >>> import torch
     >>> constant_variance(torch.tensor([3.0, -4.0]), None, beta=0.5, variance=9.0)[0]
     tensor([ 0.7071, -0.8000])

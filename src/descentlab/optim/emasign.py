@@ -23,6 +23,14 @@ def emasign(
 ) -> tuple[Tensor, Momentum]:
     """Return the average of signs after gradient ``g``, and the new state.
 
+    Args:
+        g: gradient, of any shape; ``[R, …]`` for R replicas.
+        state: after the step before; None before the first.
+        beta: decay of the average.
+        init: what the average starts from.
+
+    Hyper-parameters are numbers, or tensors ``[R]``; the direction has the shape of ``g``.
+
     >>> import torch
     >>> d, _ = emasign(torch.tensor([3.0, -0.5]), None, beta=0.75)
     >>> d

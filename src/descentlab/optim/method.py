@@ -29,8 +29,11 @@ class Method(
     """
 
     lr: Positive
+    """Peak learning rate; the schedule multiplies it."""
     weight_decay: NonNegative = 0.1
+    """λ: weights shrink by lr·λ at each step, norms excepted."""
     clip_norm: Limit = 1.0
+    """Largest global norm of the raw gradient; ``"none"`` for no limit."""
 
     @abstractmethod
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -57,6 +57,7 @@ class OwnMethod(Method, frozen=True, kw_only=True):
     """
 
     decay: Coupling = "decoupled"
+    """``decoupled``: the weights shrink by 1 − lr·λ; ``coupled``: λ·w is added to the gradient."""
 
     @property
     def couples(self) -> bool:
@@ -87,11 +88,17 @@ class AdamMethod(OwnMethod, frozen=True, kw_only=True, tag="adam"):
     """Adam; one ``beta`` for both averages, or ``beta1`` and ``beta2``."""
 
     beta: Decay | None = None
+    """β1 = β2, in one number."""
     beta1: Decay | None = None
+    """Decay of the average of gradients."""
     beta2: Decay | None = None
+    """Decay of the average of squared gradients."""
     eps: NonNegative = 1e-8
+    """ε, added to the root of the second average."""
     bias_correction: bool = True
+    """Divide each average by 1 − β^k."""
     init: Initial = "zero"
+    """What the averages start from."""
 
     def __post_init__(self) -> None:
         pair = (self.beta1, self.beta2)
@@ -103,6 +110,7 @@ class AdamMethod(OwnMethod, frozen=True, kw_only=True, tag="adam"):
 
     @property
     def betas(self) -> tuple[float, float]:
+        """(β1, β2), however they were given."""
         if self.beta is not None:
             return self.beta, self.beta
         assert self.beta1 is not None
@@ -131,9 +139,13 @@ class RMSpropMethod(OwnMethod, frozen=True, kw_only=True, tag="rmsprop"):
     """RMSprop as the paper ran it: Adam without momentum, bias-corrected."""
 
     beta: Decay
+    """Decay of the average of squared gradients."""
     eps: NonNegative = 1e-8
+    """ε, added to the root of the average."""
     bias_correction: bool = True
+    """Divide the average by 1 − β^k."""
     init: Initial = "zero"
+    """What the average starts from."""
 
     def __post_init__(self) -> None:
         check_start(self.init, self.bias_correction)
@@ -169,8 +181,11 @@ class SignumMethod(OwnMethod, frozen=True, kw_only=True, tag="signum"):
     """The sign of the averaged gradient; ``eps`` > 0 mollifies the sign."""
 
     beta: Decay
+    """Decay of the average m of gradients."""
     eps: NonNegative = 0.0
+    """Where it is above 0, m / (|m| + ε) takes the place of sign(m)."""
     init: Initial = "zero"
+    """What the average starts from."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.signum import Signum
@@ -194,7 +209,9 @@ class EMASignMethod(OwnMethod, frozen=True, kw_only=True, tag="emasign"):
     """The average of the gradient's signs ("SignSGD" with momentum in Table 1)."""
 
     beta: Decay
+    """Decay of the average of signs."""
     init: Initial = "zero"
+    """What the average starts from."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.emasign import EMASign
@@ -220,11 +237,13 @@ class ConstantVarianceMethod(Method, frozen=True, kw_only=True, tag="constant_va
     """Adam with the variance σ² replaced by a constant, for all tensors or for each."""
 
     beta: Decay
+    """Decay of the average of gradients."""
     variance: NonNegative
     """c, in squared units of the clipped gradient."""
     relative: dict[str, NonNegative] = msgspec.field(default_factory=dict)
     """What multiplies c, by parameter name; empty for 1 everywhere."""
     bias_correction: bool = True
+    """Divide the average by 1 − β^k."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.constant_variance import ConstantVariance
@@ -289,10 +308,15 @@ class SGDMethod(OwnMethod, frozen=True, kw_only=True, tag="sgd"):
     """
 
     beta: Decay
+    """Momentum."""
     dampening: NonNegative | None = None
+    """What is taken off a new gradient's weight of 1; β if left out, which makes an average."""
     coordinate_clip: Limit = "none"
+    """Largest magnitude of an entry of the direction; ``"none"`` for no limit."""
     init: Initial = "gradient"
+    """What the momentum starts from."""
     weight_decay: NonNegative = 0.0
+    """λ: weights shrink by lr·λ at each step, norms excepted."""
 
     def build(self, groups: Iterable[dict[str, Any]]) -> torch.optim.Optimizer:
         from descentlab.optim.sgd import SGD

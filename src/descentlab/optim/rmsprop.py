@@ -38,6 +38,17 @@ def rmsprop(
 ) -> tuple[Tensor, RMSpropState]:
     """Return RMSprop's direction for gradient ``g`` and the new state.
 
+    Args:
+        g: gradient, of any shape; ``[R, …]`` for R replicas.
+        state: after the step before; None before the first.
+        beta: decay of the average of squares.
+        eps: ε.
+        eps_at: where ε sits; see ``RMSprop``.
+        bias_correction: divide the average by ``1 − β^k``.
+        init: what the average starts from.
+
+    Hyper-parameters are numbers, or tensors ``[R]``; the direction has the shape of ``g``.
+
     >>> import torch
     >>> d, _ = rmsprop(torch.tensor([3.0, -0.5]), None, beta=0.9, eps=0.0)
     >>> d

@@ -33,6 +33,17 @@ def sgd(
 ) -> tuple[Tensor, Momentum | Stateless]:
     """Return the direction of SGD for gradient ``g`` and the new state.
 
+    Args:
+        g: gradient, of any shape; ``[R, …]`` for R replicas.
+        state: after the step before; None before the first.
+        momentum: β; where it and the dampening are 0, m is g and there is no state.
+        dampening: τ in ``m = β·m + (1−τ)·g``; None for β, which makes an average.
+        nesterov: look ahead, ``(1−τ)·g + β·m``.
+        coordinate_clip: largest magnitude of an entry of the direction.
+        init: what the momentum starts from.
+
+    Hyper-parameters are numbers, or tensors ``[R]``; the direction has the shape of ``g``.
+
     >>> import torch
     >>> d, _ = sgd(torch.tensor([3.0, -0.5]), None, momentum=0.9, coordinate_clip=1.0)
     >>> d

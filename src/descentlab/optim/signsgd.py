@@ -1,6 +1,6 @@
 """SignSGD: the sign of the gradient (Bernstein et al. 2018), without momentum.
 
-d_k = sign(g_k)
+The direction is ``d_k = sign(g_k)``.
 """
 
 from __future__ import annotations

@@ -34,6 +34,16 @@ def signum(
 ) -> tuple[Tensor, Momentum]:
     """Return Signum's direction for gradient ``g`` and the new state.
 
+    Args:
+        g: gradient, of any shape; ``[R, …]`` for R replicas.
+        state: after the step before; None before the first.
+        beta: decay of the average.
+        eps: mollifier of the sign, ``m/(|m|+ε)``; 0 is the sign itself.
+        coordinate_clip: largest magnitude of an entry of ``g``, before the average.
+        init: what the average starts from.
+
+    Hyper-parameters are numbers, or tensors ``[R]``; the direction has the shape of ``g``.
+
     >>> import torch
     >>> d, state = signum(torch.tensor([3.0, -0.5]), None, beta=0.5)
     >>> d, state.m

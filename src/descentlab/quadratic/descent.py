@@ -71,6 +71,7 @@ class Groups:
         return len(self.seeds)
 
     def part(self, place: slice) -> Groups:
+        """Some of the groups, by their place."""
         return replace(self, H_GDD=self.H_GDD[place], seeds=self.seeds[place])
 
 

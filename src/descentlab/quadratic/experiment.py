@@ -54,10 +54,12 @@ class Setting(NamedTuple):
 
     @property
     def sampling(self) -> dict[str, Any]:
+        """What every run of the experiment shares, as ``drawn`` takes it."""
         return {"steps": self.steps, "batch": self.batch, "noise": self.noise}
 
     @property
     def at(self) -> list[int]:
+        """The steps at which losses are kept, the first and the last among them."""
         every = max(1, self.steps // POINTS)
         return sorted({*range(0, self.steps + 1, every), self.steps})
 

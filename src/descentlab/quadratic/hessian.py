@@ -32,6 +32,9 @@ def haar_rotation(size: int, seed: int, *names: str | int) -> Tensor:
     The orthogonal factor of a Gaussian matrix is Haar once the triangular factor's diagonal is
     positive (Mezzadri 2007); a last sign makes the determinant 1.
 
+    Raises:
+        ConfigError: for a size below 1.
+
     >>> haar_rotation(1, 0)
     tensor([[1.]], dtype=torch.float64)
     """

@@ -83,6 +83,9 @@ class Gap(NamedTuple):
 def log_ratios(over: ArrayLike, under: ArrayLike) -> NDArray[np.float64]:
     """Return ``log10(over / under)`` by draw; two infinite or two zero losses are a tie.
 
+    Raises:
+        ConfigError: for losses of unequal or no length.
+
     >>> log_ratios([100.0, 1.0, float("inf")], [1.0, float("inf"), float("inf")]).tolist()
     [2.0, -inf, 0.0]
     """

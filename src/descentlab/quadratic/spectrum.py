@@ -44,6 +44,7 @@ class Spectrum(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def dimensions(self) -> int:
+        """D, the number of eigenvalues."""
         return sum(map(len, self.blocks))
 
 

@@ -18,6 +18,8 @@ from descentlab.storage import flush, publish, storage_errors
 
 S = TypeVar("S", bound=msgspec.Struct)
 State = Literal["pending", "running", "done", "failed", "interrupted"]
+WARNING = "warning: "
+"""What a line of an attempt's log begins with that tells of no failure."""
 CURE = "move the run's folder out of the store and it is trained again"
 
 
@@ -71,26 +73,32 @@ class Attempt:
 
     @property
     def metrics(self) -> Path:
+        """A record of each step and evaluation."""
         return self.path / "metrics.jsonl"
 
     @property
     def timing(self) -> Path:
+        """What varies with the clock, by step."""
         return self.path / "timing.jsonl"
 
     @property
     def probes(self) -> Path:
+        """Records of the run's probes; there only if it has some."""
         return self.path / "probes.jsonl"
 
     @property
     def checkpoints(self) -> Path:
+        """The folder of its checkpoints."""
         return self.path / "checkpoints"
 
     @property
     def log(self) -> Path:
+        """What the process said, tracebacks included."""
         return self.path / "log.txt"
 
     @property
     def environment(self) -> Path:
+        """Machine, versions and how the run is computed."""
         return self.path / "environment.json"
 
     def begin(self, environment: Mapping[str, Any]) -> None:
@@ -151,9 +159,30 @@ class Attempt:
         with storage_errors(self.path):
             self.path.mkdir(exist_ok=True)
             if log is not None:
-                self.log.write_text(log, encoding="utf-8", errors="backslashreplace")
+                self._append(log)
         content = seal(msgspec.json.encode(Ending(reason=reason, passing=passing)))
         publish(self.path / f"{state}.json", content, aside=self.run_folder.aside)
+
+    def remark(self, line: str) -> None:
+        """Put a warning on record, in the attempt's log.
+
+        Raises:
+            StorageError: if the disk refuses.
+        """
+        with storage_errors(self.log):
+            self._append(f"{WARNING}{line}\n")
+
+    def remarks(self) -> list[str]:
+        """The warnings on record; none where the log cannot be read."""
+        try:
+            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            return []
+        return [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
+
+    def _append(self, text: str) -> None:
+        with self.log.open("a", encoding="utf-8", errors="backslashreplace") as log:
+            log.write(text)
 
     def ending(self) -> Status | None:
         """How this attempt ended without a result, if it said so."""
@@ -176,14 +205,17 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
+        """The run's id, which is the folder's name."""
         return self.path.name
 
     @property
     def spec(self) -> Path:
+        """What the run is: identity, settings, hash of the tokens."""
         return self.path / "spec.json"
 
     @property
     def done(self) -> Path:
+        """Its result, if it has one."""
         return self.path / "done.json"
 
     def attempt(self, generation: int) -> Attempt:

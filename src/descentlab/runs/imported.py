@@ -94,6 +94,7 @@ class ImportedRun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     @property
     def positions_uncertain(self) -> bool:
+        """Whether the steps of the curve's points are not on record."""
         return self.position_error > 0
 
     @property
@@ -122,6 +123,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def import_id(self) -> str:
+        """The name of its folder: a hash of what the file is."""
         return digest(self)[:ID_LENGTH]
 
 

@@ -67,6 +67,7 @@ class Store:
         drop_old(self.aside.iterdir(), probe.stat().st_mtime)
 
     def folder(self, run_id: str) -> RunFolder:
+        """Where a run lies, whether it is registered or not."""
         return RunFolder(self._runs / run_id, self.aside)
 
     def register(self, run: Run) -> RunFolder:

@@ -66,6 +66,7 @@ class Score:
 
     @property
     def highest_cost(self) -> float:
+        """The largest share of the grid's training that a replay took."""
         return max(each.cost for each in self.replays)
 
     @property
@@ -75,6 +76,7 @@ class Score:
 
     @property
     def highest_regret(self) -> float:
+        """The largest regret of a replay, in perplexity."""
         return max(each.regret for each in self.replays)
 
     @property

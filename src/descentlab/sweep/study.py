@@ -32,7 +32,7 @@ class Method(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     axes: Axes = {}
     """Axes that this method alone has."""
     zip: list[Axes] = []
-    """As for the study."""
+    """Groups of settings that vary together, for this method alone."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,11 @@ class Study(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """What it is called in the store: letters, digits, dots, dashes and underscores."""
     run: dict[str, Any]
     """Settings that all runs share, in tables as in a spec file."""
     axes: Axes = {}
+    """What varies: the values of each setting, by its dotted key."""
     zip: list[Axes] = []
     """Groups of settings that vary together: the first values of all, the second of all, …"""
     methods: dict[str, Method] = {}

@@ -86,6 +86,7 @@ class Certificate:
 
     @property
     def exact(self) -> bool:
+        """Whether everything that was compared came out the same to the bit."""
         return all(each.difference is None for each in self.comparisons)
 
 
@@ -136,8 +137,11 @@ def certify(
 
 
 def _with_checkpoints(run: Run, steps: int) -> Run:
-    """The run with its last state kept, and checkpoints at least every tenth to go on from."""
-    execution = {**run.settings.get("execution", {}), "resume": "exact"}
+    """The run with its last state kept, and checkpoints at least every tenth to go on from.
+
+    Nobody else is shown a run that is killed on purpose.
+    """
+    execution = {**run.settings.get("execution", {}), "resume": "exact", "loggers": []}
     execution["checkpoint_every"] = execution.get("checkpoint_every") or max(1, steps // 10)
     execution["final_checkpoint"] = True
     return msgspec.structs.replace(run, settings={**run.settings, "execution": execution})

@@ -65,6 +65,7 @@ class Outcome:
 
     @property
     def model(self) -> Transformer:
+        """The model as training left it."""
         return self.training.model
 
 

@@ -11,6 +11,7 @@ from descentlab.data.batches import Batches
 from descentlab.data.prepare import Notice, PreparedData, prepare
 from descentlab.errors import DataError
 from descentlab.runs.identity import Run, make_run
+from descentlab.train.loggers.names import require
 from descentlab.train.spec import RunSpec, run_spec
 
 Resolver = Callable[[Mapping[str, Any], str], Run]
@@ -42,10 +43,11 @@ class RunResolver:
         """Return the run of some settings.
 
         Raises:
-            ConfigError: for settings that are not allowed.
+            ConfigError: for settings that are not allowed, or loggers that are not installed.
             DataError: for tokens that do not suit them.
         """
         spec = run_spec(settings, where=where)
+        require(spec.execution.loggers)
         key = (spec.data.corpus, *spec.data.preparation().values())
         if key not in self._prepared:
             self._prepared[key] = prepare(spec.data, self._notice)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from descentlab.runs.records import RecordWriter, Value
 from descentlab.runs.store import Attempt
+from descentlab.train.loggers.relay import Relay
 from descentlab.train.spec import RunSpec
 from descentlab.train.throughput import Meter
 
@@ -18,10 +19,11 @@ class Recorder:
         attempt: of this process, which alone writes to them.
         spec: the run; its probes have a file if it has any.
         stack: closes the files.
+        relay: passes every record on to the run's loggers.
     """
 
-    def __init__(self, attempt: Attempt, spec: RunSpec, stack: ExitStack) -> None:
-        self._spec, self._meter = spec, Meter()
+    def __init__(self, attempt: Attempt, spec: RunSpec, stack: ExitStack, relay: Relay) -> None:
+        self._spec, self._meter, self._relay = spec, Meter(), relay
         self._metrics = stack.enter_context(attempt.open_metrics())
         self._timing = stack.enter_context(attempt.open_timing())
         self._probes = stack.enter_context(attempt.open_probes()) if spec.probes else None
@@ -34,16 +36,20 @@ class Recorder:
 
     def metrics(self, record: Mapping[str, Value]) -> None:
         self._metrics.write(record)
+        self._relay.tell("metrics", record)
 
     def timing(self, record: Mapping[str, Value]) -> None:
         self._timing.write(record)
+        self._relay.tell("timing", record)
         self._meter.add(record)
 
     def probes(self, record: Mapping[str, Value]) -> None:
         assert self._probes is not None
         self._probes.write(record)
+        self._relay.tell("probes", record)
 
     def summarise(self, processes: int) -> None:
         """End the timings with how fast this attempt was."""
         if (summary := self._meter.summary(self._spec, processes)) is not None:
             self._timing.write(summary)
+            self._relay.tell("timing", summary)

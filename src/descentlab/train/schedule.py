@@ -30,6 +30,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     warmup: Fraction = 0.1
     """Share of the steps."""
     floor: NonNegative = 0.0
+    """Where the cosine ends."""
     floor_unit: Literal["fraction", "absolute"] = "fraction"
     """Whether ``floor`` is a fraction of the peak, or a learning rate."""
     count_from: Literal[0, 1] = 1

@@ -14,6 +14,7 @@ from descentlab.model.spec import ModelSpec, named
 from descentlab.optim.methods import AnyMethod, ClassMethod
 from descentlab.runs.heartbeats import TTL
 from descentlab.train.conventions import with_conventions
+from descentlab.train.loggers.names import Name as LoggerName
 from descentlab.train.probe_spec import ProbeSpec
 from descentlab.train.schedule import Schedule
 
@@ -32,6 +33,7 @@ class Training(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """How long a run trains, and on how much at a time."""
 
     steps: PositiveInt
+    """Updates of the weights."""
     batch_size: PositiveInt
     """Sequences per step, whatever the micro-batch."""
     evaluate_every: NonNegativeInt = 0
@@ -77,6 +79,8 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Seconds that a step may take before the run counts as hung and its process is ended; what
     comes before the end of the first step, and an evaluation, may take ten times as long. 0 waits
     for ever."""
+    loggers: tuple[LoggerName, ...] = ()
+    """Where else to show what the run puts on record, as it trains: W&B, TensorBoard."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -90,15 +94,23 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Keys of a spec file that stand for settings."""
 
     model: ModelSpec
+    """The transformer."""
     data: DataSpec
+    """What is read, and what is held out."""
     optimizer: AnyMethod
+    """The method, ``method``, and its settings."""
     training: Training
+    """How long, and on how much at a time."""
     schedule: Schedule = Schedule()
+    """The learning rate over the steps."""
     execution: Execution = Execution()
+    """How the run is computed; not part of what it is."""
     precision: Precision = "float32"
+    """In what types the run computes: weights, matrix products or both in bfloat16, or neither."""
     probes: ProbeSpec | None = None
     """Diagnostics; none if left out."""
     seed: NonNegativeInt = 0
+    """Draws the initial weights and the order of the batches."""
 
     def __post_init__(self) -> None:
         vocabulary = self.data.vocabulary

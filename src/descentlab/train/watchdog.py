@@ -31,7 +31,7 @@ def end_hung(attempt: Attempt, reason: str) -> None:
     The main thread may be in a call that never returns, so nobody can be asked to end in order.
     """
     with suppress(StorageError, OSError):
-        with attempt.log.open("w", encoding="utf-8") as log:
+        with attempt.log.open("a", encoding="utf-8") as log:
             faulthandler.dump_traceback(log)
         attempt.end("failed", reason, passing=True)
     print(f"error: run {attempt.run_folder.run_id}: {reason}", file=sys.stderr, flush=True)

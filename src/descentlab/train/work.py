@@ -26,6 +26,9 @@ from descentlab.runs.identity import Run
 from descentlab.runs.records import Value
 from descentlab.runs.store import Attempt, Result, Store
 from descentlab.train.environment import environment, set_up_process
+from descentlab.train.loggers.attached import attach, relay_of
+from descentlab.train.loggers.names import require
+from descentlab.train.loggers.relay import Relay
 from descentlab.train.loop import Observer, Outcome, Training, train
 from descentlab.train.recorder import Recorder
 from descentlab.train.resuming import Beginning, Saver, beginning, taken_over
@@ -92,10 +95,34 @@ def train_in_store(
     if (result := here.by_first(folder.result)) is not None:
         return result
     attempt = here.by_first(lambda: store.claim(run.run_id, job=job))
+    with relay_of(attempt, warn) as relay:  # told of the ending once that is on record
+        stop = _attempt(run, store, attempt, relay, progress, warn, here, pause_at)
+        result = here.by_first(folder.result)
+        if result is None:
+            raise CorruptError(f"{folder.done}: vanished right after it was written")
+        relay.finished(result)
+    if stop.received is not None:
+        raise stop.stopped(f"run {run.run_id} was finished before stopping")
+    return result
+
+
+def _attempt(
+    run: Run,
+    store: Store,
+    attempt: Attempt,
+    relay: Relay,
+    progress: Progress,
+    warn: Callable[[str], None],
+    here: World,
+    pause_at: int,
+) -> Stop:
+    """Train to a result, or put on record why there is none."""
+    folder = attempt.run_folder
     try:
         folder.run()  # refuses a damaged spec
         spec = run_spec(run.settings, where=f"run {run.run_id}")
         here.check(spec)
+        require(spec.execution.loggers)
         set_up_process(spec)
         heart = heart_of(store, attempt, spec)
         with ExitStack() as alive:
@@ -108,7 +135,9 @@ def train_in_store(
 
             begun = here.by_first(begin)
             data = tokens_of(run, spec)
-            stop = _train(begun, data, store, attempt, heart, progress, here, pause_at)
+            if here.first:
+                attach(relay, begun.spec, attempt, store.root, begun.step)
+            return _train(begun, data, store, attempt, heart, relay, progress, here, pause_at)
     except (Interrupted, Paused, KeyboardInterrupt) as interruption:
         if here.first:
             with suppress(StorageError):  # the state is saved, and that it ended can be seen
@@ -119,12 +148,6 @@ def train_in_store(
     except Exception as error:
         _put_on_record(error, attempt, here)
         raise
-    result = here.by_first(folder.result)
-    if result is None:
-        raise CorruptError(f"{folder.done}: vanished right after it was written")
-    if stop.received is not None:
-        raise stop.stopped(f"run {run.run_id} was finished before stopping")
-    return result
 
 
 def _put_on_record(error: Exception, attempt: Attempt, here: World) -> None:
@@ -173,13 +196,14 @@ def _train(
     store: Store,
     attempt: Attempt,
     heart: Heart,
+    relay: Relay,
     progress: Progress,
     here: World,
     pause_at: int,
 ) -> Stop:
     spec, steps = begun.spec, begun.spec.training.steps
     with stop_between_steps() as stop, ExitStack() as files:
-        recorder = Recorder(attempt, spec, files) if here.first else None
+        recorder = Recorder(attempt, spec, files, relay) if here.first else None
         saver = Saver(store, attempt, begun, recorder.files if recorder else [], here)
 
         def observe(record: Mapping[str, Value]) -> None:

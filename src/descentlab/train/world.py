@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT = timedelta(minutes=10)
-"""After which a process that waits for another takes it for lost."""
+"""After which a process that waits for another at a step takes it for lost."""
+PATIENCE = timedelta(days=7)
+"""After which it does while the first works for all, as on a corpus of billions of tokens.
+
+A first process that died is noticed at once, since its connections close.
+"""
 OF_TORCHRUN = ("RANK", "MASTER_ADDR", "MASTER_PORT")
 """What it tells each process by its environment, besides ``WORLD_SIZE``."""
 BUCKET = 2**23
@@ -37,9 +42,12 @@ BUCKET = 2**23
 class World:
     """This process among those of the run."""
 
-    def __init__(self, rank: int = 0, size: int = 1) -> None:
+    def __init__(
+        self, rank: int = 0, size: int = 1, patient: dist.ProcessGroup | None = None
+    ) -> None:
         self.rank = rank
         self.size = size
+        self._patient = patient
 
     @property
     def first(self) -> bool:
@@ -106,7 +114,7 @@ class World:
                 box[0] = work()
             except Exception as error:
                 box[1] = error
-        dist.broadcast_object_list(box, src=0, device=torch.device("cpu"))
+        dist.broadcast_object_list(box, src=0, group=self._patient, device=torch.device("cpu"))
         if box[1] is not None:
             raise box[1]
         return box[0]
@@ -175,7 +183,9 @@ def world() -> Iterator[World]:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
     try:
-        yield World(dist.get_rank(), size)
+        patient = dist.new_group(backend="gloo", timeout=PATIENCE)
+        assert isinstance(patient, dist.ProcessGroup)
+        yield World(dist.get_rank(), size, patient)
     finally:
         dist.destroy_process_group()
 

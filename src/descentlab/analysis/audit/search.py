@@ -47,6 +47,7 @@ class Cell:
 
     @property
     def runs(self) -> tuple[str, ...]:
+        """The ids of its runs."""
         return tuple(trial.run for trial in self.trials)
 
     @property
@@ -78,6 +79,7 @@ class Beside:
 
     @property
     def place(self) -> str:
+        """Where it lies, as in ``higher lr``."""
         return f"{'higher' if self.up else 'lower'} {self.axis}"
 
 
@@ -104,11 +106,13 @@ class Search:
 
     @property
     def steps(self) -> int | None:
+        """Steps of each run; None if they are not on record."""
         value = self.frame["steps"].iloc[0]
         return None if pd.isna(value) else int(value)
 
     @property
     def tokens(self) -> int | None:
+        """Tokens that each run was trained on; None if they are not on record."""
         value = self.frame["tokens"].iloc[0]
         return None if pd.isna(value) else int(value)
 

@@ -48,6 +48,7 @@ class Table:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
+        """The runs of all its searches."""
         return pd.concat([search.frame for search in self.searches])
 
     @property
@@ -68,6 +69,7 @@ class Evidence:
 
     @cached_property
     def tables(self) -> list[Table]:
+        """The tables that a reader would make of the runs; damaged runs are in none."""
         whole = self.frame[self.frame["state"] != "damaged"]
         return [table for name, runs in _groups(whole) for table in _split(name, runs)]
 

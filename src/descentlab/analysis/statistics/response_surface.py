@@ -70,6 +70,7 @@ class ResponseSurface:
 
     @property
     def n(self) -> int:
+        """How many runs the surface was fitted to."""
         return len(self.losses)
 
     def loss(self, lr: ArrayLike, beta1: ArrayLike, beta2: ArrayLike) -> Floats:

@@ -36,6 +36,7 @@ class BudgetShare:
 
     @property
     def best(self) -> Estimate:
+        """Between budgets where there are two, else within one curve."""
         found = self.between or self.within
         assert found is not None
         return found

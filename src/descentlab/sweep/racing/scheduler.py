@@ -247,6 +247,7 @@ class Scheduler(ABC):
         return math.inf if report is None or report.loss is None else report.loss
 
     def curve(self, key: str) -> Curve:
+        """The training losses that were told of a cell, up to now."""
         return self._reports[key].curve if key in self._reports else EMPTY
 
     def _diverged(self, key: str) -> bool:
