@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from descentlab.cli.reproduce import Scale
 from descentlab.cli.sweep import Racing
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ DRY_RUNS = 8
 def plan(
     study: Annotated[Path, tyro.conf.Positional],
     *,
+    scale: Scale | None = None,
     store: Path = Path("store"),
     workers: int | None = None,
     cores: int = 1,
@@ -39,12 +41,17 @@ def plan(
 ) -> None:
     """Show what a study asks for before it is trained: runs, tokens, time, memory, disk.
 
+    A table, figure or experiment of the paper, or all, is priced by its name as for descent
+    reproduce, at any scale; what the paper's own scale takes is known from its quoted A100 hours.
+
     It says which runs the store has already, and where the design is too weak for an answer.
     The time comes from finished runs of the store; where there are none, from a few steps that
     are timed here, once, and remembered. Nothing is written to the store.
 
     Args:
-        study: a TOML file, or a Python file that names a Study, as for descent sweep.
+        study: a TOML file, or a Python file that names a Study, as for descent sweep; or a name of
+            the paper's, as table1, fig2, E6 and all.
+        scale: of a name of the paper's: tiny, laptop, workstation or paper; laptop by default.
         store: the folder of runs; need not be there yet.
         workers: runs at once to reckon with, by default as many as this machine's cores allow.
         cores: for each run, as for descent sweep.
@@ -52,6 +59,7 @@ def plan(
         measure: time steps where no time is known.
         racing: as for descent sweep; what it may save is said, the rest is of whole runs.
     """
+    from descentlab.cli.plan_named import is_name, plan_named
     from descentlab.cli.progress import Screen
     from descentlab.cli.study_runs import study_runs
     from descentlab.errors import ConfigError
@@ -64,6 +72,11 @@ def plan(
         raise ConfigError(f"workers: got {workers}; give 1 or more")
     if cores < 1:
         raise ConfigError(f"cores: got {cores}; give 1 or more")
+    if is_name(study):
+        plan_named(str(study), scale or "laptop", store, workers or usable_cores(), measure)
+        return
+    if scale is not None:
+        raise ConfigError(f"--scale: {study} has settings of its own; leave it out")
     screen = Screen()
     read, resolve = read_study(study), resolver(notice=screen.tell)
     opened = Store(store) if store.exists() else None
@@ -76,7 +89,7 @@ def plan(
     print("\n".join(_heading(asked, states)))
     todo = [run for run_id, run in asked.runs.items() if states[run_id].state != "done"]
     if todo:
-        paces = _paces(asked, todo, opened, there, measure, screen)
+        paces = paces_of(asked.runs, todo, opened, there, measure, screen)
         print("\n".join(_costs(todo, paces, resolve, workers or max(1, usable_cores() // cores))))
         chosen = asked.study.racing if racing == "study" else racing
         print("\n".join(_raced(asked, chosen)), end="\n" * (chosen != "none"))
@@ -109,7 +122,7 @@ def _heading(asked: StudyRuns, states: Mapping[str, Status]) -> list[str]:
                 str(seeds),
                 f"{len(each):,}",
                 *(f"{counts[state]:,}" for state in STATES),
-                _millions(sum(map(_tokens, each.values()))),
+                millions(sum(map(_tokens, each.values()))),
             ]
         )
     return [f"{study.name}: {len(asked.runs):,} runs", "", aligned(header, rows), "", *_axes(asked)]
@@ -136,15 +149,24 @@ def _short(values: Sequence[Any]) -> str:
     return ", ".join(shown)
 
 
-def _paces(
-    asked: StudyRuns,
+def paces_of(
+    asked: Collection[str],
     todo: Sequence[Run],
     store: Store | None,
     there: set[str],
     measure: bool,
     screen: Screen,
 ) -> dict[str, Pace | str]:
-    """By kind of run, how fast it goes; or why that is not known."""
+    """By kind of run, how fast it goes; or why that is not known.
+
+    Args:
+        asked: the ids of the runs that are planned.
+        todo: those of them without a result.
+        store: where the time of finished runs is known from, if there is one.
+        there: the ids of its runs.
+        measure: time steps where no time is known.
+        screen: to say so on.
+    """
     from descentlab.cli.progress import duration
     from descentlab.train.pace import (
         finished_paces,
@@ -156,7 +178,7 @@ def _paces(
     kinds = longest_of_each_kind([run.settings for run in todo])
     found: dict[str, Pace | str] = {}
     if store is not None:
-        known = there & asked.runs.keys()
+        known = there & set(asked)
         found |= finished_paces(store, _as_registered(store, known))
         if not kinds.keys() <= found.keys():
             found = {**finished_paces(store, _as_registered(store, there - known)), **found}
@@ -210,7 +232,7 @@ def _costs(
             reasons[pace] += 1
         else:
             known.append((run, pace))
-    lines = ["", f"to train: {len(todo):,} runs, {_millions(sum(map(_tokens, todo)))} tokens"]
+    lines = ["", f"to train: {len(todo):,} runs, {millions(sum(map(_tokens, todo)))} tokens"]
     if known:
         seconds = [each.seconds(run.settings, resolve.held_out_tokens(run)) for run, each in known]
         sources = ", ".join(dict.fromkeys(each.source for _, each in known))
@@ -343,5 +365,6 @@ def _parameters(run: Run) -> int:
     return ModelSpec(**run.settings["model"]).parameters
 
 
-def _millions(tokens: int) -> str:
+def millions(tokens: int) -> str:
+    """A number of tokens, as a plan's tables have it."""
     return f"{tokens / 1e6:,.1f} M"

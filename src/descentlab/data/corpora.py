@@ -102,6 +102,14 @@ BUILT_IN: Mapping[str, Callable[[], Corpus]] = MappingProxyType({"python": _pyth
 """By name: State of the Union messages, and the source text of Python's standard library."""
 
 
+def is_absent(corpus: str) -> bool:
+    """Whether a corpus is a path at which nothing is."""
+    try:
+        return corpus not in BUILT_IN and not Path(corpus).expanduser().exists()
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, of no user, with a NUL
+        return True
+
+
 def _local(path: Path, spec: DataSpec) -> Corpus:
     cleaning = Cleaning()
     documents = []

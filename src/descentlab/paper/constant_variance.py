@@ -95,6 +95,13 @@ def findings(standing: Standing) -> list[Finding]:
     return [*found, closed]
 
 
+def design(scale: str) -> Design:
+    """The contest at a scale, before the variances of tensors are known."""
+    constant = {"method": "constant_variance", "weight_decay": 0.1, "clip_norm": 1.0}
+    methods = {"adam": METHODS["adam"], "signum": METHODS["signum"]}
+    return _design(scale, {**methods, GLOBAL: constant, PER_TENSOR: constant})
+
+
 def _design(scale: str, methods: Mapping[str, Mapping[str, Any]]) -> Design:
     grids = GRIDS[scale]
     entries = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from descentlab.analysis.claims.seed_noise import SeedNoise, pooled
 from descentlab.analysis.comparison import Published
+from descentlab.model.spec import SIZES, ModelSpec
 
 TABLE1 = MappingProxyType(
     {
@@ -50,6 +52,24 @@ SHARE_OF_BUDGET = 0.75
 """Of the tokens, what Adam needs to reach Signum's final perplexity (Figure 1)."""
 PRICE_OF_EQUAL_BETAS = 0.3
 """In perplexity: never more, for every β1 at three batch sizes (Figure 3)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuHours:
+    """What one run of the paper took."""
+
+    model: ModelSpec
+    sequence_length: int
+    tokens: int
+    hours: float
+    """Of A100s with 80 GB: the hours of the clock times the number of them."""
+
+
+A100_HOURS = (
+    GpuHours(model=SIZES["160M"], sequence_length=2048, tokens=6200 * 256 * 2048, hours=5.83),
+    GpuHours(model=SIZES["410M"], sequence_length=2048, tokens=7800 * 512 * 2048, hours=4.83 * 8),
+)
+"""Section A: 5.83 hours on one for a 160M run, 4.83 hours on eight for one of 410M."""
 
 SEEDS = 3
 """Behind every ±2σ of the three tables."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 
+from descentlab.config import digest
 from descentlab.data.batches import Batches
+from descentlab.data.corpora import is_absent
 from descentlab.data.prepare import Notice, PreparedData, prepare
 from descentlab.errors import DataError
 from descentlab.runs.identity import Run, make_run
@@ -32,10 +34,15 @@ class RunResolver:
 
     Args:
         notice: told what is being prepared.
+        absent_too: name runs whose corpus is not there as well, by its settings in place of its
+            tokens. Such an id tells equal runs from others, and is none that a store has.
     """
 
-    def __init__(self, notice: Notice) -> None:
+    def __init__(self, notice: Notice, *, absent_too: bool = False) -> None:
         self._notice = notice
+        self._absent_too = absent_too
+        self.absent: set[str] = set()
+        """The corpora that are not there."""
         self._prepared: dict[tuple[object, ...], PreparedData] = {}
         self._held_out: dict[str, int] = {}
 
@@ -48,6 +55,8 @@ class RunResolver:
         """
         spec = run_spec(settings, where=where)
         require(spec.execution.loggers)
+        if self._absent_too and is_absent(spec.data.corpus):
+            return self._without_tokens(spec)
         key = (spec.data.corpus, *spec.data.preparation().values())
         if key not in self._prepared:
             self._prepared[key] = prepare(spec.data, self._notice)
@@ -57,18 +66,27 @@ class RunResolver:
         self._held_out[run.data_sha256] = len(data.validation.tokens)
         return run
 
+    def _without_tokens(self, spec: RunSpec) -> Run:
+        self.absent.add(spec.data.corpus)
+        return make_run(
+            identity=spec.identity(),
+            settings=msgspec.to_builtins(spec),
+            data_sha256=digest(["absent", spec.data.corpus, spec.data.preparation()]),
+        )
+
     def held_out_tokens(self, run: Run) -> int:
-        """How many tokens one evaluation of a run reads, of those that came from here."""
-        return self._held_out[run.data_sha256]
+        """How many tokens one evaluation of a run reads; 0 where they are not there."""
+        return self._held_out.get(run.data_sha256, 0)
 
 
-def resolver(*, notice: Notice = lambda line: None) -> RunResolver:
+def resolver(*, notice: Notice = lambda line: None, absent_too: bool = False) -> RunResolver:
     """Return a function from settings to runs that prepares each corpus only once.
 
     Args:
         notice: told what is being prepared.
+        absent_too: as for ``RunResolver``.
     """
-    return RunResolver(notice)
+    return RunResolver(notice, absent_too=absent_too)
 
 
 def batches_for(spec: RunSpec, data: PreparedData) -> Batches:
