@@ -188,6 +188,25 @@ def test_the_grids_are_those_of_the_released_files(released, name):
     assert planned_cells(key, method, where) == there
 
 
+def test_the_bands_of_decays_and_half_powers_are_the_released_ones():
+    """Of files that are seldom at hand: the 410M models', and those of other batch sizes."""
+    pairs = {each[1:3] for each in planned_cells("E7", "adam", {})}
+    assert pairs == {
+        (0.9, 0.8), (0.9, 0.9), (0.9, 0.95),
+        (0.95, 0.9), (0.95, 0.95), (0.95, 0.975), (0.95, 0.9875),
+        (0.975, 0.95), (0.975, 0.975), (0.975, 0.9875), (0.975, 0.99375),
+    }  # fmt: skip
+    half = planned_cells("E6", "adam", {"training.batch_size": 512})
+    rates = [0.0005, 0.001, 0.0014, 0.002, 0.0028, 0.004, 0.0056, 0.008, 0.0112, 0.016]
+    assert sorted({each[0] for each in half}) == rates
+    band = {0.6, 0.8, 0.9, 0.95, 0.975}
+    assert {each[2] for each in half if each[1] == 0.9} == band
+    longer = planned_cells("E9", "adam", {})
+    assert {each[1] for each in longer} == {0.9, 0.95, 0.975, 0.9875}
+    assert min(each[0] for each in longer) == 0.0005
+    assert max(each[0] for each in longer) == 0.032
+
+
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_run_is_valid_at_every_scale(scale):
     for experiment in EXPERIMENTS:
