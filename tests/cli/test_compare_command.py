@@ -80,6 +80,7 @@ def test_a_comparison_from_the_command_to_the_table_and_again(capsys):
         ".json",
         ".svg",
         ".png",
+        ".html",
     }
 
     done = {each: store.folder(each).done.stat().st_mtime_ns for each in store.run_ids()}

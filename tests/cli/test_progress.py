@@ -8,7 +8,7 @@ from rich.console import Console
 from descentlab.cli.progress import PreparationDisplay, RunDisplay, Screen, SweepDisplay
 from descentlab.data.meter import Progress as Preparation
 from descentlab.data.shards import Counts
-from descentlab.sweep.progress import Progress, RunningRun
+from descentlab.sweep.progress import Best, Progress, Raced, RunningRun
 
 HALFWAY = Progress(
     total=10,
@@ -52,6 +52,38 @@ def test_a_terminal_shows_the_sweep_and_each_running_run_with_its_time_left():
     assert "5/10 runs" in drawn
     assert "adam lr=0.01" in drawn
     assert "step 30/60, 7 s left" in drawn
+
+
+def test_a_sweep_shows_the_losses_of_running_runs_the_best_so_far_and_what_racing_did():
+    raced = Raced(3, "adam lr=1 paused at 4% by halving: 4.5000, where 4.2500 goes on")
+    progress = dataclasses.replace(
+        HALFWAY,
+        running=[RunningRun("adam lr=0.01", 30, 60, 7.2, 3.25)],
+        best=Best("signum lr=0.5", 3.125),
+        raced=raced,
+    )
+    terminal, plain = console(terminal=True), console(terminal=False)
+    with SweepDisplay("sweep", Screen(terminal)) as display:
+        display.show(progress)
+        drawn = written(terminal)
+    assert "step 30/60, loss 3.2500, 7 s left" in drawn
+    assert f"racing: {raced.last}" in drawn
+    with SweepDisplay("sweep", Screen(plain)) as display:
+        display.show(progress)
+    line = written(plain).splitlines()[0]
+    assert "3 stopped by racing, best 3.1250 (signum lr=0.5), 1 min 05 s" in line
+
+
+def test_a_failure_is_told_once_when_it_happens_with_the_first_line_of_its_reason():
+    plain = console(terminal=False)
+    failures = {"adam lr=1": "DataError: tokens\nare missing"}
+    failed = dataclasses.replace(HALFWAY, failed=1, failures=failures)
+    with SweepDisplay("sweep", Screen(plain)) as display:
+        display.show(HALFWAY)
+        display.show(failed)
+        display.show(failed)
+    told = [line for line in written(plain).splitlines() if "adam lr=1" in line]
+    assert told == ["sweep: adam lr=1 failed: DataError: tokens"]
 
 
 def test_a_run_shows_step_loss_and_time_left():

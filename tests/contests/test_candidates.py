@@ -24,6 +24,14 @@ class Declared(Fine):
         super().__init__(params, lr, weight_decay)
 """
 
+AVERAGING = """
+
+class Averaging(Fine):
+    def __init__(self, params, lr=0.1, momentum=0.9, weight_decay=0.0):
+        super().__init__(params, lr, weight_decay)
+        self.scale = 1 / momentum
+"""
+
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
@@ -157,6 +165,17 @@ def test_a_planted_fault_is_refused_by_the_name_of_its_check(mine, name, check):
     assert "Fine" not in str(refusal.value)
     outcomes = admit(candidates, despite_failures=True, say=said.append)
     assert set(outcomes) == {name, "Fine"}
+
+
+def test_a_class_that_fails_without_an_average_is_not_tried_so(mine):
+    file = Path(f"{mine}.py")
+    file.write_text(file.read_text() + AVERAGING)
+    (candidate, _) = read(f"{mine}:Averaging", "adam")
+    (axis,) = candidate.entry.axes
+    assert axis.values == [0.2, 0.6, 0.8, 0.9, 0.95]
+    assert axis.ends_at(0.2)
+    assert axis.beyond(up=False) == axis.shifted(0.2, -3) == 0.2
+    assert "fails with a momentum of 0" in " ".join(candidate.remarks)
 
 
 @pytest.mark.parametrize("best", [1e-3, 0.25, 1e-6])

@@ -10,8 +10,9 @@ import pytest
 from oracles.toy_races import AXES, ToyRuns, bowl, grid, told
 
 from descentlab.errors import ConfigError
+from descentlab.runs.races import Decision
 from descentlab.sweep.racing.curve import Curve
-from descentlab.sweep.racing.scheduler import Decision, Report, Scheduler
+from descentlab.sweep.racing.scheduler import Report, Scheduler
 
 SMALL = {"lrs": (1.0, 2.0, 4.0), "betas": (0.8, 0.9, 0.95)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from contextlib import suppress
 from typing import ClassVar
 
 import pytest
@@ -16,6 +17,7 @@ from descentlab.sweep.driver import Sweep
 from descentlab.sweep.executors.inline import InlineExecutor
 from descentlab.sweep.executors.local import LocalExecutor
 from descentlab.sweep.race import Race
+from descentlab.sweep.race_notes import RaceNotes
 from descentlab.sweep.racing.full_grid import FullGrid
 from descentlab.sweep.racing.grid import Cell, Kind
 from descentlab.sweep.racing.racing import Racing
@@ -129,6 +131,38 @@ def test_diverged_runs_lose_and_the_race_goes_on(store):
     assert len(outcome.diverged) == len(BETAS)
 
 
+def test_every_decision_is_noted_as_it_is_made_and_keeps_its_time(store):
+    runs = grid()
+    by_id = {each.run_id: each for each in runs}
+
+    def drive(now, tasks):
+        scheduler = racing(runs)
+        notes = RaceNotes(store, "grid", "racing", {"adam": scheduler}, clock=lambda: now)
+        driven = sweep(store, runs, scheduler, Killed(tasks))
+        driven.agenda = Race([scheduler], by_id, store, notes)
+        seen = []
+        driven.observe = lambda progress: seen.append(progress.raced)
+        with suppress(KilledError):
+            driven.drive()
+        return scheduler, seen
+
+    drive(1.0, 30)
+    before = store.races.noted("grid")
+    assert before is not None
+    assert len(before.decisions["adam"]) > 0
+    assert set(before.times["adam"]) == {1.0}
+    scheduler, seen = drive(2.0, 10**6)
+    after = store.races.noted("grid")
+    assert after.decisions == {"adam": scheduler.decisions}
+    count = len(before.decisions["adam"])
+    assert after.decisions["adam"][:count] == before.decisions["adam"]
+    assert after.times["adam"] == [1.0] * count + [2.0] * (len(scheduler.decisions) - count)
+    assert seen[-1].stopped == len(scheduler.result().unfinished)
+    assert store.races.paths() == {"grid": store.root / "races" / "grid+now.json"}
+    store.races.record("grid", b'{"scheduler":"racing","decisions":{}}')
+    assert store.races.paths() == {"grid": store.root / "races" / "grid+now.json"}
+
+
 def test_failed_runs_are_named_at_the_end_of_the_race(store):
     runs = grid(lr1="fails")
     scheduler = racing(runs)
@@ -197,6 +231,9 @@ def test_what_is_urgent_is_begun_before_what_is_in_line(store):
 
         def spent(self):
             return None
+
+        def decided(self):
+            return ()
 
     driven = sweep(store, runs, None)
     driven.agenda = agenda = Changing()

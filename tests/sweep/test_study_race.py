@@ -88,7 +88,7 @@ def raced(study, store, scheduler="racing", luck=None) -> StudyRace:
         target=TARGET,
         observe=lambda progress: None,
         steps_of=lambda run: STEPS,
-        agenda=races.agenda(store),
+        agenda=races.agenda(store, "study"),
     ).drive()
     return races
 

@@ -39,8 +39,8 @@ def ablate(
 
     Args:
         methods: as for descent compare; adam, signum, rmsprop, emasign and sgd+Gclip by default.
-        scale: laptop takes minutes on two cores; tiny takes less than one and proves only
-            that everything works.
+        scale: laptop takes minutes on two cores; tiny takes less than one and proves only that
+            everything works.
         spec: a run's TOML file, as for descent compare.
         seeds: fresh seeds per method and switch.
         retune: choose a switched method's learning rate anew, among half, once and twice the best.

@@ -50,8 +50,8 @@ def compare(
         candidates: adam, signum, rmsprop, emasign, signsgd, sgd+Gclip, sgd+Cclip or sgd; a class,
             as in torch.optim.Muon, my_file.py:MyOptimizer or
             "torch.optim:AdamW,betas=(0.9,0.95)"; or a TOML file.
-        scale: laptop takes minutes on two cores; tiny takes less than one and proves only
-            that everything works; docs/compare.md has the others.
+        scale: laptop takes minutes on two cores; tiny takes a minute or two and proves only that
+            everything works.
         spec: a run's TOML file to compare on, instead of the scale's model, data and budget; its
             table optimizer is not looked at.
         seeds: fresh seeds per winner, on top of the one used for tuning.

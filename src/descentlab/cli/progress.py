@@ -109,6 +109,7 @@ class SweepDisplay(Display):
     def __init__(self, title: str, screen: Screen) -> None:
         super().__init__(title, screen)
         self._latest: Progress | None = None
+        self._told: set[str] = set()
 
     def _end(self) -> None:
         if self._latest is not None:
@@ -117,6 +118,10 @@ class SweepDisplay(Display):
     def show(self, progress: Progress) -> None:
         """Say how far the sweep is."""
         self._latest = progress
+        for label in progress.failures.keys() - self._told:
+            self._told.add(label)
+            reason = next(iter(progress.failures[label].splitlines()), "")
+            self._screen.tell(f"{self._title}: {label} failed: {reason}")
         if progress.done < progress.total:
             line = f"{self._title}: {self._line(progress)}"
             self._screen.draw(self._drawing(progress), line)
@@ -137,6 +142,10 @@ class SweepDisplay(Display):
             parts.append(f"{progress.retried} {tries} failed and followed by another")
         if progress.elsewhere:
             parts.append(f"{progress.elsewhere} at work in another process")
+        if progress.raced is not None and progress.raced.stopped:
+            parts.append(f"{progress.raced.stopped} stopped by racing")
+        if progress.best is not None:
+            parts.append(f"best {progress.best.loss:.4f} ({progress.best.label})")
         parts.append(duration(progress.elapsed))
         if progress.spent is not None and progress.spent.asked > 0:
             parts.append(f"{duration(progress.seconds_left)} to the next decision")
@@ -150,8 +159,11 @@ class SweepDisplay(Display):
         bars.add_row(Text(self._title, style="bold"), whole, Text(self._line(progress)))
         for run in progress.running:
             share = ProgressBar(total=run.steps, completed=run.step, width=30)
-            left = f"step {run.step}/{run.steps}, {duration(run.seconds_left)} left"
+            loss = "" if run.loss is None else f"loss {run.loss:.4f}, "
+            left = f"step {run.step}/{run.steps}, {loss}{duration(run.seconds_left)} left"
             bars.add_row(Text("  " + run.label), share, Text(left))
+        if progress.raced is not None:
+            return Group(bars, Text(f"  racing: {progress.raced.last}", style="dim"))
         return Group(bars)
 
 

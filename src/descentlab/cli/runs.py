@@ -163,8 +163,11 @@ def outcome(status: Status) -> str:
 
 def describe(run: Run) -> str:
     """Name a run by its method and what is usually varied."""
+    from descentlab.runs.labels import method_label
+
     optimizer = dict(run.identity["optimizer"])
-    parts = [str(optimizer.pop("method"))]
+    method = str(optimizer.pop("method"))
+    parts = [method_label(method, optimizer) if method == "class" else method]
     for name in ("lr", "beta", "beta1", "beta2"):
         if optimizer.get(name) is not None:
             parts.append(f"{name}={optimizer[name]:g}")

@@ -101,12 +101,12 @@ def _train(
         executor=executor,
         screen=screen,
         retries=retries,
-        agenda=races and races.agenda(store),
+        agenda=races and races.agenda(store, name),
     )
     print(listing(store, runs, asked.labels))
     if races is not None:
         print("", *(_line(each, races.labels[each.race]) for each in races.found()), sep="\n")
-        print(f"decisions: {store.record_race(name, races.record())}")
+        print(f"decisions: {store.races.record(name, races.record())}")
 
 
 def _line(found: Found, labels: Mapping[str, str]) -> str:

@@ -188,14 +188,15 @@ def ablate(
         design: of the baseline.
         laboratory: trains; a baseline that its store has is not trained again.
         retune: choose each switched method's learning rate anew.
-        switches: what to switch.
+        switches: what to switch; those that no method has are left out.
     """
     standing = Contest(design, laboratory).run()
     work = _Work(design, standing, laboratory)
     lrs = work.retuned(switches) if retune else {}
     runs = work.planned(switches, lrs)
     results = work.train("switches", runs)
-    switched = [_switched(each, standing, runs, results, lrs) for each in switches]
+    has = [each for each in switches if any(name == each.name for name, _ in runs)]
+    switched = [_switched(each, standing, runs, results, lrs) for each in has]
     return Ablation(name=design.name, standing=standing, switched=switched)
 
 
@@ -301,7 +302,7 @@ def _switched(
             )
         )
     pairs = _pairs(standing.contenders, {each.name: each for each in now})
-    survival, reason = _survival(pairs, effects)
+    survival, reason = _survival(pairs)
     return Switched(
         switch=switch,
         effects=effects,
@@ -344,10 +345,8 @@ def _pairs(before: Sequence[Contender], now: Mapping[str, Contender]) -> list[Pa
     return found
 
 
-def _survival(pairs: Sequence[Pair], effects: Sequence[Effect]) -> tuple[Survival, str]:
+def _survival(pairs: Sequence[Pair]) -> tuple[Survival, str]:
     """The weakest verdict of all pairs, and why."""
-    if not effects:
-        return "survives", "no method has this setting to switch"
     if not pairs:
         return "cannot be told", "the baseline tells no two neighbours apart"
     weakest_first: tuple[Survival, ...] = ("does not", "cannot be told")

@@ -32,7 +32,7 @@ from descentlab.optim.methods import AnyMethod, Method
 from descentlab.optim.plugins import class_and_arguments, module_path
 from descentlab.sweep.study import place
 from descentlab.sweep.tuning import Axis, Decays
-from descentlab.train.class_check import planned
+from descentlab.train.class_check import planned, trains
 
 KNOWN: Mapping[str, SearchSpace] = {
     "torch.optim:Muon": SearchSpace(
@@ -178,6 +178,7 @@ def _of_class(space: SearchSpace, text: str, grid: Grid) -> Candidate:
     if not axes and (decay := decay_axis(kind, method.keywords, grid.decays)):
         axes = [decay]
         remarks.append(_what_is_tuned(decay))
+    axes = [_above_zero(axis, method, remarks) for axis in axes]
     candidate = Candidate(
         name=space.name or kind.__name__,
         entry=Entry(optimizer=_without_rate(method), axes=tuple(axes)),
@@ -187,6 +188,21 @@ def _of_class(space: SearchSpace, text: str, grid: Grid) -> Candidate:
         candidate = replace(candidate, centre=method.lr)
         remarks.append(f"its learning rates are centred by a scan that starts at {method.lr:g}")
     return replace(candidate, remarks=tuple(remarks))
+
+
+def _above_zero(axis: Axis, method: ClassMethod, remarks: list[str]) -> Axis:
+    """End an axis of decays above 0 for a class that fails with a decay of 0."""
+    if not isinstance(axis, Decays):
+        return axis
+    settings = place(msgspec.to_builtins(method), {axis.name: 0.0})
+    if axis.name in ("beta1", "beta2"):  # the other one as well, whichever it is
+        settings = {"beta1": 0.5, "beta2": 0.5, **settings, axis.name: 0.0}
+        settings = {name: each for name, each in settings.items() if each is not None}
+    if trains(build(ClassMethod, settings, where=method.path)):
+        return axis
+    values = [value for value in axis.values if value > 0]
+    remarks.append(f"it fails with a {axis.name.removeprefix('arguments.')} of 0, so none is tried")
+    return Decays(axis.name, values, least=values[0])
 
 
 def _what_is_tuned(axis: Axis) -> str:

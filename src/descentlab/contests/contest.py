@@ -15,14 +15,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import msgspec
+
 from descentlab.analysis.comparison import Contender, symbol
 from descentlab.config import digest
 from descentlab.errors import ConfigError
 from descentlab.runs.identity import Run
 from descentlab.runs.labels import method_label
+from descentlab.runs.races import Decision
 from descentlab.runs.store import Result, Store
 from descentlab.sweep.agenda import Agenda
 from descentlab.sweep.race import Race
+from descentlab.sweep.race_notes import RaceNotes
 from descentlab.sweep.racing.raced_search import RacedSearch
 from descentlab.sweep.racing.racing import Rules
 from descentlab.sweep.racing.scheduler import Report
@@ -164,6 +168,21 @@ class _Racers:
     def tell(self, key: str, report: Report) -> None:
         self._raced.tell(self._points[key], report)
 
+    @property
+    def decisions(self) -> list[Decision]:
+        """Those of the race, its points called by the ids of their runs."""
+        return [
+            msgspec.structs.replace(
+                each,
+                cell=self._called(each.cell),
+                against=each.against and self._called(each.against),
+            )
+            for each in self._raced.race.decisions
+        ]
+
+    def _called(self, cell: str) -> str:
+        return self._run_ids[self._raced.point(cell)]
+
 
 class Contest:
     """Tunes the methods of a design and lets the winners meet."""
@@ -243,13 +262,18 @@ class Contest:
             self._points[each.method][each.run.run_id] = each.values
         if not planned:
             return
-        racers = [_Racers(raced, self._points[name]) for name, raced in self._searches.items()]
+        racers = {
+            name: _Racers(raced, self._points[name]) for name, raced in self._searches.items()
+        }
+        store = self._laboratory.store
+        scheduler = "racing" if self._laboratory.racing else "none"
+        notes = RaceNotes(store, self._design.name, scheduler, racers)
         self._laboratory.execute(
             Stage(
                 name=stage,
                 runs=list(self._runs.values()),
                 labels=self._labels,
-                agenda=Race(racers, self._runs, self._laboratory.store),
+                agenda=Race(list(racers.values()), self._runs, store, notes),
             )
         )
 

@@ -110,7 +110,7 @@ def read_records(path: Path) -> Records:
         if line:
             if (content := unseal(line)) is None:
                 return Records(records, offset)
-            records.append(_decode(content))
+            records.append(decode_record(content))
         offset += len(line) + 1
     return Records(records, None)
 
@@ -125,7 +125,7 @@ def last_record(path: Path) -> dict[str, Any] | None:
                 file.seek(max(0, size - length))
                 for line in reversed(file.read().split(b"\n")):
                     if (content := unseal(line)) is not None:
-                        return _decode(content)
+                        return decode_record(content)
                 if length >= size:
                     return None
                 length *= 8
@@ -133,7 +133,8 @@ def last_record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _decode(content: bytes) -> dict[str, Any]:
+def decode_record(content: bytes) -> dict[str, Any]:
+    """Return a record from its bytes without newline and CRC."""
     record = msgspec.json.decode(content, type=dict[str, Any])
     return {
         name: float(value) if value in ("nan", "inf", "-inf") else value

@@ -12,7 +12,6 @@ All paths of a run come from ``RunFolder``. Readers never write.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from descentlab.runs.claims import Claims
 from descentlab.runs.folder import Attempt, Result, RunFolder, Status
 from descentlab.runs.heartbeats import TTL, Heart, Heartbeats
 from descentlab.runs.identity import Run
+from descentlab.runs.races import Races
 from descentlab.runs.studies import Entry, Studies
 from descentlab.storage import drop_old, make_folder, publish, storage_errors
 
@@ -59,6 +59,7 @@ class Store:
             raise ConfigError(f"{root}: not a store; give the folder that a run was trained into")
         self.claims = Claims(claims, self.aside)
         self.heartbeats = Heartbeats(heartbeats, self.aside)
+        self.races = Races(root / "races", self.aside)
 
     def _sweep_aside(self) -> None:
         """Prove that the store can be written, and drop what killed processes left."""
@@ -86,19 +87,6 @@ class Store:
             ConfigError: if another study has the name.
         """
         Studies(self.studies, self.aside).register(name, content)
-
-    def record_race(self, name: str, content: bytes) -> Path:
-        """Put a race's decisions on record under a study's name and their hash.
-
-        Returns:
-            Where they lie.
-        """
-        folder = self.root / "races"
-        with storage_errors(folder):
-            make_folder(folder)
-        path = folder / f"{name}-{hashlib.sha256(content).hexdigest()[:8]}.json"
-        publish(path, content, aside=self.aside)
-        return path
 
     def study_runs(self, name: str) -> list[str]:
         """The ids of the runs of a registered study.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from descentlab.runs.races import Decision
 from descentlab.runs.store import Store
 
 
@@ -39,6 +40,10 @@ class Agenda(ABC):
     def spent(self) -> Spent | None:
         """How much was trained; None where every run is wanted whole."""
 
+    @abstractmethod
+    def decided(self) -> Sequence[Decision]:
+        """Which runs were stopped or let go on, the newest last; empty where all are whole."""
+
 
 class Whole(Agenda):
     """All of some runs, each to its end.
@@ -64,3 +69,6 @@ class Whole(Agenda):
 
     def spent(self) -> Spent | None:
         return None
+
+    def decided(self) -> Sequence[Decision]:
+        return ()

@@ -25,7 +25,7 @@ from descentlab.runs.store import Store
 from descentlab.sweep.agenda import Agenda, Spent, Whole
 from descentlab.sweep.executors.base import Executor, Job, Task
 from descentlab.sweep.failures import Failure, by_exit_code, on_record, summary
-from descentlab.sweep.progress import Observe, Progress, RunningRun
+from descentlab.sweep.progress import Best, Observe, Progress, RunningRun, raced
 
 POLL_SECONDS = 0.25
 OBSERVE_SECONDS = 0.1
@@ -98,6 +98,7 @@ class Sweep:
     _already_done: int = field(default=0, init=False)
     _spent_before: float = field(default=0.0, init=False)
     _diverged: int = field(default=0, init=False)
+    _best: Best | None = field(default=None, init=False)
     _observed: float = field(default=0.0, init=False)
     _next_look: float = field(default=0.0, init=False)
 
@@ -164,6 +165,9 @@ class Sweep:
         if result is not None:
             self.results[run_id] = result
             self._diverged += result.outcome == "diverged"
+            loss = result.validation_loss
+            if loss is not None and (self._best is None or loss < self._best.loss):
+                self._best = Best(self._called(run_id), loss)
         return result is not None
 
     def _take_over(self) -> None:
@@ -351,6 +355,9 @@ class Sweep:
             elsewhere=len(self._elsewhere),
             retried=sum(self._failed_tries.values()) - len(self.failures),
             spent=spent,
+            best=self._best,
+            raced=raced(self._agenda.decided(), self.labels),
+            failures={self._called(each): why for each, why in self.failures.items()},
         )
 
     def _seconds_left(
@@ -370,14 +377,19 @@ class Sweep:
     def _running(self, run_id: str) -> RunningRun:
         attempt = self.store.latest_attempt(run_id)
         record = last_record(attempt.timing) if attempt else None
+        made = last_record(attempt.metrics) if attempt else None
         steps = self.steps_of(self._by_id[run_id])
         step = int(record["step"]) if record else 0
         return RunningRun(
-            label=self.labels.get(run_id, run_id),
+            label=self._called(run_id),
             step=step,
             steps=steps,
             seconds_left=float(record["seconds"]) * (steps - step) if record else None,
+            loss=made.get("loss") if made else None,
         )
+
+    def _called(self, run_id: str) -> str:
+        return self.labels.get(run_id, run_id)
 
 
 def _run_id(task: Task) -> str:

@@ -14,9 +14,11 @@ from typing import Protocol
 from descentlab.runs.checkpoints import saved
 from descentlab.runs.folder import Attempt
 from descentlab.runs.identity import Run
+from descentlab.runs.races import Decision
 from descentlab.runs.records import read_records
 from descentlab.runs.store import Store
 from descentlab.sweep.agenda import Agenda, Spent
+from descentlab.sweep.race_notes import RaceNotes
 from descentlab.sweep.racing.curve import Curve, curve_of
 from descentlab.sweep.racing.scheduler import ROUNDING, Report
 
@@ -49,12 +51,20 @@ class Race(Agenda):
         racers: the races.
         runs: by id, all that may be asked for; they are looked up when they are.
         store: where they are registered and trained.
+        notes: of the races' decisions, if they are to be kept.
     """
 
-    def __init__(self, racers: Sequence[Racers], runs: Mapping[str, Run], store: Store) -> None:
+    def __init__(
+        self,
+        racers: Sequence[Racers],
+        runs: Mapping[str, Run],
+        store: Store,
+        notes: RaceNotes | None = None,
+    ) -> None:
         self._racers = racers
         self._runs = runs
         self._store = store
+        self._notes = notes
         self._standings: dict[str, Report] = {}
         self._given_up: set[str] = set()
 
@@ -62,6 +72,8 @@ class Race(Agenda):
         wanted = self._asked()
         if not wanted:
             self._share_results()
+            if self._notes is not None:
+                self._notes.take()
             wanted = self._asked()
         return wanted
 
@@ -72,7 +84,8 @@ class Race(Agenda):
         another if it asks for little at a time; others fill the time meanwhile.
         """
         while self._tell_what_is_known():
-            pass
+            if self._notes is not None:
+                self._notes.take()
         asked = sorted((list(racers.ask()) for racers in self._racers), key=self._left)
         wanted: dict[str, int | None] = {}
         for run_id, until in itertools.chain(*asked):
@@ -97,6 +110,9 @@ class Race(Agenda):
         }
         beyond = [max(0.0, until - so_far[run_id]) for run_id, until in asked.items()]
         return Spent(math.fsum(so_far.values()), math.fsum(beyond))
+
+    def decided(self) -> Sequence[Decision]:
+        return self._notes.made if self._notes is not None else ()
 
     def _tell_what_is_known(self) -> bool:
         told = False

@@ -19,6 +19,7 @@ from descentlab.errors import ConfigError
 from descentlab.runs.identity import Run
 from descentlab.runs.store import Store
 from descentlab.sweep.race import Race
+from descentlab.sweep.race_notes import RaceNotes
 from descentlab.sweep.racing.choice import scheduler_named
 from descentlab.sweep.racing.grid import Cell, Kind, Value, no_drop_before
 from descentlab.sweep.racing.races import races
@@ -80,9 +81,10 @@ class StudyRace:
                 self.races[name] = Replicates(one, own.replicates(one.cells))
                 self.labels[name] = {key: _setting(method, own.raced[key]) for key in one.cells}
 
-    def agenda(self, store: Store) -> Race:
-        """What a driver is to do about the races in a store."""
-        return Race(list(self.races.values()), self.runs, store)
+    def agenda(self, store: Store, name: str) -> Race:
+        """What a driver is to do about the races in a store, noted there under a study's name."""
+        notes = RaceNotes(store, name, self.name, self.races)
+        return Race(list(self.races.values()), self.runs, store, notes)
 
     def _cells(self, own: Mapping[str, Mapping[str, Any]]) -> list[Cell]:
         kinds = _kinds(own)

@@ -63,14 +63,17 @@ class Geometric(Axis):
 class Decays(Axis):
     """Decays β of a moving average; ``1−β`` halves from one to the next."""
 
+    least: float = 0.0
+    """Where the axis ends below; above 0 for a method that cannot do without an average."""
+
     def shifted(self, value: float, steps: float) -> float:
-        return nearer_zero(value, -steps)
+        return max(self.least, nearer_zero(value, -steps))
 
     def beyond(self, *, up: bool) -> float:
-        return nearer_zero(self.values[-1 if up else 0], -1.0 if up else 1.0)
+        return max(self.least, nearer_zero(self.values[-1 if up else 0], -1.0 if up else 1.0))
 
     def ends_at(self, value: float) -> bool:
-        return value <= 0
+        return value <= self.least
 
     def close(self, one: float, other: float) -> bool:
         return math.isclose(1 - one, 1 - other, rel_tol=1e-3)

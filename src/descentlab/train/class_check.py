@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from descentlab.errors import ConfigError, CorruptError
-from descentlab.optim.any_class import optimizer_class
+from descentlab.optim.any_class import optimizer_class, set_mode
 from descentlab.optim.fingerprint import fingerprint, source_folder
 from descentlab.optim.groups import parameter_groups
 from descentlab.optim.methods import ClassMethod
@@ -53,6 +53,16 @@ def planned(method: ClassMethod) -> ClassMethod:
         _try(found)
     _trained.add(key)
     return found
+
+
+def trains(method: ClassMethod) -> bool:
+    """Whether a run can train with a class at just these settings."""
+    try:
+        with torch.random.fork_rng():
+            _try(method)
+    except ConfigError:
+        return False
+    return True
 
 
 class _Model(nn.Module):
@@ -101,6 +111,16 @@ class _Trial:
             "cannot be trained with here"
         )
 
+    def judge(self) -> None:
+        """Turn to the weights that are judged, and back."""
+        try:
+            set_mode(self.optimizer, training=False)
+            set_mode(self.optimizer, training=True)
+        except Exception as error:
+            raise ConfigError(
+                f"{self.method.path}: its eval() or train() fails ({type(error).__name__}: {error})"
+            ) from None
+
     def weights(self) -> list[Tensor]:
         return [each.detach().clone() for each in self.model.parameters()]
 
@@ -126,3 +146,4 @@ def _try(method: ClassMethod) -> None:
             f"{method.path}: goes on otherwise after a checkpoint than without, since it keeps "
             "something outside of optimizer.state and param_groups; keep it there"
         )
+    whole.judge()

@@ -64,6 +64,10 @@ class RacedSearch:
                 self._points[key] for key in outcome.unfinished if key not in outcome.diverged
             }
 
+    def point(self, cell: str) -> Point:
+        """The point that a cell of the race is."""
+        return self._points[cell]
+
     def reached(self, point: Point) -> float:
         """The share of its budget that a point was trained for."""
         return self.race.reached(_key(point))

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from descentlab.sweep.racing.scheduler import SEED_SD, Decision, Leg, Outcome, Report, Scheduler
+from descentlab.runs.races import Decision
+from descentlab.sweep.racing.scheduler import SEED_SD, Leg, Outcome, Report, Scheduler
 
 FEWEST, MOST = 3, 6
 """Settings that run with all seeds."""

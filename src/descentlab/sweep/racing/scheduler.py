@@ -15,11 +15,12 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, Literal, NamedTuple, TypedDict
+from typing import ClassVar, NamedTuple, TypedDict
 
 import msgspec
 
 from descentlab.errors import ConfigError, nearest
+from descentlab.runs.races import Decision, Verdict
 from descentlab.seeding import permutation
 from descentlab.sweep.racing.curve import EMPTY, Curve
 from descentlab.sweep.racing.grid import Cell, Grid, Kind
@@ -28,10 +29,6 @@ ROUNDING = 1e-9
 SEED_SD = 0.0045
 """Nats: the standard deviation of a final loss over seeds. The paper's 2σ is about 0.2 of
 perplexity at 22."""
-
-
-Verdict = Literal["kept", "paused", "dropped"]
-"""What is dropped is never asked again; what is paused may go on later."""
 
 
 class Leg(NamedTuple):
@@ -51,22 +48,6 @@ class Report(NamedTuple):
     loss: float | None = None
     """Its final held-out loss in nats, once it is whole."""
     diverged: bool = False
-
-
-class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Why a cell went on or did not, with the numbers that this rests on."""
-
-    fraction: float
-    """Of the rung."""
-    cell: str
-    verdict: Verdict
-    rule: str
-    score: float | None = None
-    """What was compared, in nats; None if it diverged."""
-    threshold: float | None = None
-    """The most with which it would have been kept."""
-    against: str | None = None
-    """The cell that set the threshold."""
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""The live view: a page on a store that changes with it. Reads only."""
