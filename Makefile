@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: table1 test test-slow examples soak check clean
+.PHONY: table1 test test-slow reproduce-tiny examples soak check clean
 
 table1: $(READY)
 	$(BIN)/descent reproduce table1
@@ -18,6 +18,11 @@ test-slow: $(READY)
 # Every file of examples/ as a user runs it, and the package as a user installs it.
 examples: $(READY)
 	$(BIN)/python -m pytest -n 2 -m "slow or not slow" tests/examples
+
+# Every experiment, table and figure of the paper at the smallest scale, in a folder of its own.
+reproduce-tiny: $(READY)
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(BIN)/descent reproduce all --scale tiny --store "$$folder/store" --out "$$folder/results"
 
 # Faults at every call that changes a file, and sweeps under attack; SOAK_SEED=… repeats a schedule.
 soak: $(READY)

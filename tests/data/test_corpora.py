@@ -200,3 +200,19 @@ def test_an_empty_separator_is_refused(tmp_path):
     path = tmp_path / "corpus.txt"
     path.write_text("one two")
     assert "separator" in refusal(ConfigError, path, separator="")
+
+
+def test_pythons_standard_library_is_text_that_every_machine_has():
+    corpus = load_corpus(spec_of("python"))
+    assert corpus.sha256 == slow_hash(corpus.documents)
+    assert corpus.name == "python"
+    assert len(corpus.documents) > 150
+    assert sum(map(len, corpus.documents)) > 3_000_000
+    assert Path(json.__file__).read_text() not in corpus.documents  # a package, not a file
+    assert Path(hashlib.__file__).read_text() in corpus.documents
+    assert not any(str(Path.home()) in document for document in corpus.documents)
+
+
+def test_a_python_without_its_sources_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    assert "has 0 modules as source" in refusal(DataError, "python")

@@ -36,7 +36,7 @@ def plan_named(name: str, scale: str, store: Path, workers: int, measure: bool) 
     """
     from descentlab.cli.plan import paces_of
     from descentlab.cli.progress import Screen
-    from descentlab.paper.pricing import priced
+    from descentlab.paper.pricing import a100_hours, priced
     from descentlab.paper.scales import SCALES
     from descentlab.paper.wanted import wanted
     from descentlab.runs.store import Store
@@ -61,8 +61,11 @@ def plan_named(name: str, scale: str, store: Path, workers: int, measure: bool) 
     todo = [run for run_id, run in runs.items() if run_id not in done] + fresh
     print("\n".join(_heading(asked.name, scale, entries, runs, done)))
     if todo:
-        quoted, others = _split(todo)
-        paces = paces_of(runs, others, opened, there, measure, screen) if others else {}
+        quotable = [run for run in todo if a100_hours(run) is not None]
+        paces = paces_of(runs, quotable, opened, there, False, screen) if quotable else {}
+        quoted, others = _split(todo, paces)
+        if others:
+            paces |= paces_of(runs, others, opened, there, measure, screen)
         print("\n".join(_costs(todo, quoted, others, paces, resolve, workers)))
     print("\n".join(_notes(entries, resolve, chosen.prepare)))
 
@@ -75,15 +78,14 @@ def _heading(
     from descentlab.cli.table import aligned
     from descentlab.paper.pricing import total_tokens
 
-    header = ["", "experiment", "points", "runs", "new", "fresh seeds", "done", "tokens"]
+    header = ["experiment", "points", "runs", "new", "fresh seeds", "done", "tokens"]
     rows, seen = [], set[str]()
     for each in entries:
         new = each.runs.keys() - seen
         seen |= each.runs.keys()
         rows.append(
             [
-                each.key,
-                each.title,
+                f"{each.key}: {each.title}",
                 f"{each.points:,}",
                 f"{len(each.runs):,}",
                 f"{len(new):,}",
@@ -101,14 +103,17 @@ def _heading(
     return [total, "", aligned(header, rows)]
 
 
-def _split(todo: Sequence[Run]) -> tuple[list[tuple[Run, float]], list[Run]]:
-    """Runs with their A100 hours by the paper's quote, and the others."""
+def _split(
+    todo: Sequence[Run], paces: Mapping[str, Pace | str]
+) -> tuple[list[tuple[Run, float]], list[Run]]:
+    """Runs with their A100 hours by the paper's quote, and those whose time is known better."""
     from descentlab.paper.pricing import a100_hours
+    from descentlab.train.pace import kind
 
     quoted, others = [], []
     for run in todo:
         hours = a100_hours(run)
-        if hours is None:
+        if hours is None or not isinstance(paces.get(kind(run.settings), ""), str):
             others.append(run)
         else:
             quoted.append((run, hours))

@@ -55,7 +55,8 @@ def reproduce(
         out: the folder for tables and figures; results/<experiment>-<scale>, or
             results/<experiment>-released or -stored, by default.
         racing: stop runs in a contest's tuning that cannot win, by rules that are the same for all
-            methods; --no-racing trains every one to its end. The grids of figures are never raced.
+            methods; --no-racing trains every one to its end. The grids of figures are never raced,
+            nor is anything at scale tiny.
         where: where runs are computed.
     """
     from descentlab.cli.drawing import draw, draw_released
