@@ -110,7 +110,7 @@ def test_an_unknown_key_is_named_in_full_with_the_nearest(key, meant):
 def test_an_unknown_key_lists_what_its_own_method_allows():
     spec = changed("optimizer", {"method": "signsgd", "lr": 1e-3, "momentum": 0.9})
     message = refusal(spec)
-    assert "allowed are clip_norm, lr, " in message
+    assert "allowed are clip_norm, decay, lr, " in message
     assert "beta" not in message
 
 

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from descentlab.cli.completion import EXHIBITS
 from descentlab.cli.main import COMMANDS, main
 from descentlab.cli.surface import surface
+from descentlab.paper import wanted
 
 BASH = """
 source completion.bash
@@ -125,6 +127,10 @@ def test_options_and_choices_are_those_that_the_help_lists(capsys, monkeypatch):
             assert option.words == tuple(words), f"{command.name} --{option.name}"
 
 
+def test_everything_that_can_be_reproduced_is_offered():
+    assert sorted(EXHIBITS) == sorted(wanted.names())
+
+
 def test_tcsh_takes_its_line(shells):
     if shutil.which("tcsh") is None:
         pytest.skip("tcsh is not installed: apt-get install tcsh")
@@ -135,7 +141,7 @@ def test_tcsh_takes_its_line(shells):
         check=True,
     )
     assert "n/--executor/(local inline slurm ray)/" in ended.stdout
-    assert "p/1/(reproduce train" in ended.stdout
+    assert f"p/1/({' '.join(COMMANDS)})/" in ended.stdout
 
 
 def test_a_shell_that_is_not_known_is_named(capsys):

@@ -19,8 +19,15 @@ if TYPE_CHECKING:
 
 Shell = Literal["bash", "zsh", "fish", "tcsh"]
 
-EXHIBITS = ("all", *(f"table{n}" for n in range(1, 4)), *(f"fig{n}" for n in range(1, 22)))
-"""What ``descent reproduce`` may be asked for."""
+EXHIBITS = (
+    "all",
+    *(f"table{n}" for n in range(1, 4)),
+    *(f"fig{n}" for n in range(1, 22)),
+    *("longer", "constant-variance"),
+    *(f"E{n}" for n in range(1, 11)),
+)
+"""What ``descent reproduce`` may be asked for, as :func:`descentlab.paper.wanted.names` has it,
+which takes a second to import."""
 RUNS = """ls "$store/runs" 2>/dev/null | grep -x '[0-9a-f]*'"""
 STUDIES = (
     """ls "$store/studies" 2>/dev/null | sed 's/[.]json$//; s/+[0-9]*$//' """

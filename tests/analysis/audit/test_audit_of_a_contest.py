@@ -56,7 +56,9 @@ def test_a_contest_is_one_table_with_a_row_for_every_method(held):
     (table,) = Evidence(load(held)).tables
     assert table.name == "table1-tiny"
     assert {*table.methods} == {*table1.METHODS}
-    assert {len(each.cells) for each in table.searches} == {12}  # that of clipped SGD was extended
+    assert {len(each.cells) for each in table.searches} == {
+        16
+    }  # as many as signum's, extended twice
     assert all(len(each.tuning_seeds) == 1 for each in table.searches)
 
 
