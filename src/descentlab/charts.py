@@ -15,6 +15,11 @@ PALETTE = ("#1b6ca8", "#d1495b", "#2e933c", "#8f5db7", "#e08e2b", "#5c6670", "#b
 GREY = PALETTE[5]
 """For lines of reference."""
 
+FONTS = "Arial, Liberation Sans, Helvetica, sans-serif"
+"""As wide as what a layout is measured with; a reader who has none of them gets a wider one, which
+the padding leaves room for."""
+PADDING = {"left": 5, "top": 5, "right": 20, "bottom": 5}
+
 
 def save(chart: AnyChart, path: Path) -> None:
     """Write ``path`` with the suffixes .svg and .png (twice the size, white ground)."""
@@ -31,5 +36,6 @@ def save_pdf(chart: AnyChart, path: Path) -> None:
 
 
 def _finished(chart: AnyChart) -> AnyChart:
-    finished = chart.configure(background="white").configure_axis(gridOpacity=0.5)
+    finished = chart.configure(background="white", font=FONTS, padding=PADDING)
+    finished = finished.configure_axis(gridOpacity=0.5)
     return finished.configure_view(strokeOpacity=0.2).configure_title(anchor="start")

@@ -94,10 +94,9 @@ def kill_at_random_moments(folder: Path, cache: Path, kills: int, seed: int) -> 
     return killed
 
 
-@pytest.mark.parametrize(
-    ("kills", "seed"),
-    [(2, 1), pytest.param(25, 2, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
-)
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("kills", "seed"), [(2, 1), (25, 2)])
 def test_killed_and_started_again_it_ends_in_the_same_table(
     undisturbed, tmp_path, cache, kills, seed
 ):

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from descentlab.cli.main import COMMANDS
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
@@ -89,7 +91,7 @@ def test_it_says_what_it_can_do(
     descent: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     assert descent("--version").stdout.startswith("descentlab 0.")
-    assert "{reproduce,train" in descent("--help").stdout
+    assert f"{{{','.join(COMMANDS)}}}" in descent("--help").stdout
 
 
 def test_an_example_is_printed_trained_and_looked_at(

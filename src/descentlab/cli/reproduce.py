@@ -83,14 +83,17 @@ def _train(
     racing: bool,
     where: Where,
 ) -> None:
+    from descentlab.cli.laboratory import laboratory_at
     from descentlab.cli.progress import Screen
-    from descentlab.cli.reproducing import hold_alone, laboratory_at, reproduce_wanted
+    from descentlab.cli.reproducing import hold_alone, reproduce_wanted
     from descentlab.paper.scales import SCALES
     from descentlab.paper.wanted import wanted
 
     asked, racing = wanted(name, SCALES[scale]), racing and SCALES[scale].raced
     screen = Screen()
-    laboratory = laboratory_at(where, store, screen, title=name, seeds=seeds, racing=racing)
+    laboratory = laboratory_at(
+        name, store=store, seeds=seeds, racing=racing, where=where, screen=screen
+    )
     folder = out or Path("results") / f"{asked.name}-{scale}"
     if asked.contests and not asked.exhibits:
         hold_alone(asked.contests[0], scale, laboratory, folder, screen)

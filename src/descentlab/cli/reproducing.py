@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from descentlab.analysis.selection import Setting
-    from descentlab.cli.where import Where
     from descentlab.contests.contest import Laboratory
     from descentlab.contests.report import Report
     from descentlab.paper.experiments import Experiment
@@ -23,44 +22,6 @@ if TYPE_CHECKING:
     from descentlab.paper.reproduction import Outcome
     from descentlab.paper.scales import Scale
     from descentlab.paper.wanted import Wanted
-
-
-def laboratory_at(
-    where: Where, store: Path, screen: Screen, *, title: str, seeds: int, racing: bool
-) -> Laboratory:
-    """A laboratory that trains where the options say, into a store, and shows its progress.
-
-    Raises:
-        ConfigError: for options that are not allowed.
-    """
-    from descentlab.cli.running import drive, executor_at
-    from descentlab.contests.contest import Laboratory, Stage, judging_seeds
-    from descentlab.runs.store import Result, Store
-    from descentlab.train.plan import resolver
-
-    chosen = judging_seeds(seeds)
-    executor = executor_at(where, store)
-    opened = Store(store, create=True)
-
-    def execute(stage: Stage) -> dict[str, Result]:
-        return drive(
-            f"{title} {stage.name}",
-            stage.runs,
-            stage.labels,
-            store=opened,
-            executor=executor,
-            screen=screen,
-            agenda=stage.agenda,
-        )
-
-    return Laboratory(
-        store=opened,
-        seeds=chosen,
-        resolve=resolver(notice=screen.tell),
-        execute=execute,
-        warn=lambda line: screen.tell(f"warning: {line}"),
-        racing=racing,
-    )
 
 
 def hold_alone(

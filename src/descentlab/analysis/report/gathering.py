@@ -166,25 +166,12 @@ def _counts(runs: pd.DataFrame) -> dict[str, int]:
 def _summary(
     runs: pd.DataFrame, comparisons: Sequence[Comparison], findings: Sequence[Finding]
 ) -> Section:
-    """The verdicts, with what is missing said first."""
+    """The verdicts. That runs failed or go on is said first, that a race stopped them last."""
     blocks: list[Block] = []
     counts = _counts(runs)
     missing = {state: counts[state] for state in UNFINISHED if state in counts}
-    if missing:
-        told = ", ".join(f"{count:,} {state}" for state, count in missing.items())
-        blocks.append(
-            Verdict(
-                badge="not whole",
-                tone="warning",
-                heading="Runs without a result",
-                sentence=(
-                    f"{sum(missing.values()):,} of {_count(len(runs), 'run')} without a result "
-                    f"({told}); everything below speaks of the others."
-                ),
-                details=("Racing stops runs that cannot win: those are interrupted, and are no "
-                         "failures.",) * ("interrupted" in missing),
-            )
-        )  # fmt: skip
+    if missing.keys() - {"interrupted"}:
+        blocks.append(_not_whole(missing, len(runs)))
     judged = {each: verdict(each, on_comparison(findings, each.name)) for each in comparisons}
     several = [judged[each] for each in comparisons if len(each.apart) != 1]
     alone = [judged[each] for each in comparisons if len(each.apart) == 1]
@@ -196,6 +183,8 @@ def _summary(
         blocks += alone
     if not comparisons:
         blocks.append(Paragraph("No run can be read, so nothing is compared."))
+    if missing.keys() == {"interrupted"}:
+        blocks.append(_not_whole(missing, len(runs)))
     blocks.append(
         Paragraph(
             "A method wins if the 95% interval of its difference from each other one is on its "
@@ -205,6 +194,22 @@ def _summary(
         )
     )
     return Section(key="verdicts", title="Verdicts", blocks=tuple(blocks))
+
+
+def _not_whole(missing: dict[str, int], total: int) -> Verdict:
+    """How many runs have no result, by their state."""
+    told = ", ".join(f"{count:,} {state}" for state, count in missing.items())
+    raced = "Racing stops runs that cannot win: those are interrupted, and are no failures."
+    return Verdict(
+        badge="not whole",
+        tone="warning",
+        heading="Runs without a result",
+        sentence=(
+            f"{sum(missing.values()):,} of {_count(total, 'run')} without a result ({told}); "
+            "the verdicts speak of the others."
+        ),
+        details=(raced,) * ("interrupted" in missing),
+    )
 
 
 def _sections(
