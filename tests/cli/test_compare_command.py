@@ -96,7 +96,6 @@ def test_a_comparison_from_the_command_to_the_table_and_again(capsys):
     [
         (["adam"], 2, "name two or more"),
         (["adam", "adm"], 2, "did you mean adam"),
-        (["adam", "signum", "--scale", "huge"], 2, "there is no 'huge'"),
         (["adam", "signum", "--seeds", "0"], 2, "seeds: got 0"),
         (["adam", "planted.py:Greedy"], 2, "needs loss"),
         (["adam", "planted.py:Forgetful"], 2, "after a checkpoint"),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from descentlab.cli.compare import Scale
 from descentlab.cli.where import Where
 from descentlab.errors import ConfigError
 
@@ -20,7 +21,7 @@ def ablate(
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[METHOD ...]")
     ] = (),
     *,
-    scale: str = "laptop",
+    scale: Scale = "laptop",
     spec: Path | None = None,
     seeds: int = 3,
     retune: bool = False,
@@ -40,7 +41,7 @@ def ablate(
     Args:
         methods: as for descent compare; adam, signum, rmsprop, emasign and sgd+Gclip by default.
         scale: laptop takes minutes on two cores; tiny takes less than one and proves only that
-            everything works.
+            everything works; workstation takes hours on a GPU.
         spec: a run's TOML file, as for descent compare.
         seeds: fresh seeds per method and switch.
         retune: choose a switched method's learning rate anew, among half, once and twice the best.
@@ -49,7 +50,7 @@ def ablate(
         racing: stop runs in tuning that cannot win.
         where: where runs are computed.
     """
-    from descentlab.cli.compare import folder_for, grid_of, methods_at, scale_named, settings_of
+    from descentlab.cli.compare import folder_for, grid_of, methods_at, settings_of
     from descentlab.cli.laboratory import laboratory_at
     from descentlab.cli.progress import Screen, duration
     from descentlab.contests.ablation import ablate
@@ -58,12 +59,13 @@ def ablate(
     from descentlab.contests.candidate import read_candidates
     from descentlab.contests.compare import design_of, entered
     from descentlab.contests.scan import centre
+    from descentlab.paper.table1 import SCALES
 
     began = time.monotonic()
     screen = Screen()
     if len(methods) == 1:
         raise ConfigError(f"ablate: got {methods[0]} alone; a ranking needs two methods or more")
-    known, paper = scale_named(scale), methods_at(scale)
+    known, paper = SCALES[scale], methods_at(scale)
     grid = grid_of(paper)
     read = read_candidates(methods or METHODS, own=paper.entries, grid=grid)
     run = known.run if spec is None else settings_of(spec)

@@ -6,18 +6,17 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from descentlab.cli.where import Where
-from descentlab.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
     from descentlab.contests.contest import Design
     from descentlab.contests.search_space import Grid
-    from descentlab.paper.table1 import Scale
 
+Scale = Literal["tiny", "laptop", "workstation"]
 LONGEST = 60
 """Letters of candidates' names in the name of a folder."""
 
@@ -27,7 +26,7 @@ def compare(
         tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[CANDIDATE ...]")
     ],
     *,
-    scale: str = "laptop",
+    scale: Scale = "laptop",
     spec: Path | None = None,
     seeds: int = 3,
     store: Path = Path("store"),
@@ -51,7 +50,7 @@ def compare(
             as in torch.optim.Muon, my_file.py:MyOptimizer or
             "torch.optim:AdamW,betas=(0.9,0.95)"; or a TOML file.
         scale: laptop takes minutes on two cores; tiny takes a minute or two and proves only that
-            everything works.
+            everything works; workstation takes hours on a GPU.
         spec: a run's TOML file to compare on, instead of the scale's model, data and budget; its
             table optimizer is not looked at.
         seeds: fresh seeds per winner, on top of the one used for tuning.
@@ -71,11 +70,12 @@ def compare(
     from descentlab.contests.compare import compare, design_of
     from descentlab.contests.comparison_page import sections
     from descentlab.contests.comparison_report import write
+    from descentlab.paper.table1 import SCALES
     from descentlab.web.report import write_report
 
     began = time.monotonic()
     screen = Screen()
-    known = scale_named(scale)
+    known = SCALES[scale]
     paper = methods_at(scale)
     grid = grid_of(paper)
     read = read_candidates(candidates, own=paper.entries, grid=grid)
@@ -103,20 +103,7 @@ def compare(
     screen.tell(f"written to {folder}; took {duration(time.monotonic() - began)}")
 
 
-def scale_named(name: str) -> Scale:
-    """How large an experiment is.
-
-    Raises:
-        ConfigError: for a scale that there is not.
-    """
-    from descentlab.paper.table1 import SCALES
-
-    if name not in SCALES:
-        raise ConfigError(f"--scale: there is no {name!r}; {nearest(name, SCALES)}")
-    return SCALES[name]
-
-
-def methods_at(scale: str) -> Design:
+def methods_at(scale: Scale) -> Design:
     """The laboratory's own methods with their grids at a scale, SignSGD among them."""
     from dataclasses import replace
 
