@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The tests start Python hundreds of times, and each start would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: table1 test test-slow reproduce-tiny examples soak check clean
 
 table1: $(READY)

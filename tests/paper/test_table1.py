@@ -47,7 +47,9 @@ def test_every_method_starts_with_as_many_trials(scale):
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_methods_differ_in_nothing_but_the_optimizer(scale, tmp_path):
-    laboratory = MadeUpRuns(bowl(INSIDE))
+    grids = SCALES[scale].grids
+    middle = {METHODS[name]["method"]: lrs[len(lrs) // 2] for name, (lrs, _) in grids.items()}
+    laboratory = MadeUpRuns(bowl(middle, beta=grids["adam"][1][2]))
     held(laboratory, tmp_path, scale=scale)
     rest = [
         {key: value for key, value in run.settings.items() if key not in ("optimizer", "seed")}

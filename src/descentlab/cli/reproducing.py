@@ -99,6 +99,7 @@ def _contest(
     with told_in(outcome):
         report = holder(name)(scale.name, laboratory)
         texts[name] = write(report, laboratory.store, out / name, laboratory.warn)
+        outcome.findings = report.findings
         trials = report.standing.trials
         outcome.points = len(trials)
         outcome.runs = list(dict.fromkeys(trial.run_id for trial in trials))

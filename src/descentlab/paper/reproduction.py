@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from descentlab.analysis.claims.finding import Finding
 from descentlab.config import digest
 from descentlab.contests.contest import Laboratory, Stage, loss_of
 from descentlab.errors import CorruptError, DescentError, FailedRuns, Interrupted
@@ -72,6 +73,8 @@ class Outcome:
     """How long its runs trained, one after the other, those that others share included."""
     failure: str = ""
     """Why it is not whole; empty if it is."""
+    findings: Sequence[Finding] = ()
+    """What a contest says itself."""
 
     def count(self, store: Store) -> None:
         """Count what diverged and how long it all trained."""

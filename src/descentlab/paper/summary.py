@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
-from descentlab.analysis.claims.finding import Finding
+from descentlab.analysis.claims.finding import Finding, markdown
 from descentlab.analysis.claims.ledger import Claim, Ledger
 from descentlab.analysis.comparison import aligned
 from descentlab.analysis.markdown import escaped
@@ -111,7 +111,8 @@ def _experiments(summary: Summary) -> str:
     header = ["", "experiment", "points", "runs", "diverged", "training", *VERDICTS, ""]
     rows = []
     for each in summary.outcomes:
-        given = [finding.verdict for _, finding in summary.verdicts.get(each.experiment.key, ())]
+        claims = [finding for _, finding in summary.verdicts.get(each.experiment.key, ())]
+        given = [finding.verdict for finding in each.findings or claims]
         rows.append(
             [
                 each.experiment.key,
@@ -148,15 +149,11 @@ def _failures(summary: Summary) -> str:
 def _verdicts(summary: Summary, key: str, found: Sequence[tuple[str, Finding]]) -> str:
     title = next(each.experiment.title for each in summary.outcomes if each.experiment.key == key)
     several = len({where for where, _ in found}) > 1
-    lines = [_line(where if several else "", finding) for where, finding in found]
-    return "\n".join([f"### {key}: {title}", "", *lines])
-
-
-def _line(where: str, finding: Finding) -> str:
-    said = finding.effect or finding.reason
-    effect = f"{said}; n={finding.estimate.n}" if finding.effect else said
-    of = f" ({escaped(where, 200)})" if where else ""
-    return f"- {finding.claim}{of} **{finding.verdict}** – {effect}"
+    told = [
+        replace(finding, claim=f"{finding.claim} ({escaped(where, 200)})") if several else finding
+        for where, finding in found
+    ]
+    return f"### {key}: {title}\n\n{markdown(told)}"
 
 
 def _without_title(text: str) -> str:

@@ -86,10 +86,18 @@ def shown(estimate: Estimate, form: str) -> str:
     return f"{estimate.value:{form}} [{other}{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
+def said(finding: Finding) -> list[str]:
+    """The effect and how often it was seen, and why it cannot be told; then notes on it."""
+    notes = [finding.reason] if finding.reason else []
+    if finding.effect:
+        notes.insert(0, f"{finding.effect}; n = {finding.estimate.n} {finding.counted}")
+    return [*notes, *finding.caveats]
+
+
 def markdown(findings: Sequence[Finding]) -> str:
     """The findings for people, as a Markdown list."""
     return "\n".join(
-        f"- {each.claim}: **{each.verdict}** – {each.effect}; n={each.estimate.n}"
+        f"- {each.claim.rstrip('.')}: **{each.verdict}** – {'; '.join(said(each))}"
         for each in findings
     )
 

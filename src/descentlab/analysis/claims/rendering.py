@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from descentlab.analysis.claims.finding import Finding, Verdict, as_record
+from descentlab.analysis.claims.finding import Finding, Verdict, as_record, said
 from descentlab.analysis.claims.ledger import COMPUTED, VERDICTS, Claim, Ledger
 
 INTRODUCTION = (
     "A claim holds if the whole interval of its effect, 95% unless it says else, is on the claimed "
-    "side; does not hold if the whole interval is on the other; and cannot be told else."
+    "side; does not hold if the whole interval is on the other; and cannot be told else, or where "
+    "its p-value does not survive the correction for the claims that are tested together."
 )
 SHORT = {"holds": "holds", "does not hold": "**does not hold**", "cannot be told": "?"}
 VERDICT_WIDTH = 16
@@ -87,7 +88,7 @@ def _block(claim: Claim, ledger: Ledger, width: int) -> Iterator[str]:
     found = ledger.of(claim)
     indent = " " * (VERDICT_WIDTH + 2)
     for scale, finding in found.items():
-        first, *notes = _said(finding)
+        first, *notes = said(finding)
         start = f"  {finding.verdict:<{VERDICT_WIDTH}}{scale}: "
         yield from textwrap.wrap(start + first, width, subsequent_indent=indent + "  ")
         for note in notes:
@@ -97,14 +98,6 @@ def _block(claim: Claim, ledger: Ledger, width: int) -> Iterator[str]:
         if finding.settle:
             start = f"  to tell it, {scale}: " if len(found) > 1 else "  to tell it: "
             yield from textwrap.wrap(start + finding.settle, width, subsequent_indent=indent + "  ")
-
-
-def _said(finding: Finding) -> list[str]:
-    """The effect and how often it was seen, or why there is none; then notes on it."""
-    notes = [finding.reason] if finding.reason else []
-    if finding.effect:
-        notes.insert(0, f"{finding.effect}; n = {finding.estimate.n} {finding.counted}")
-    return [*notes, *finding.caveats]
 
 
 def _row(claim: Claim, ledger: Ledger) -> list[str]:
@@ -126,12 +119,12 @@ def _section(claim: Claim, ledger: Ledger) -> str:
 
 def bullet(scale: str, finding: Finding) -> str:
     """What a page says of a claim at a scale, in one line."""
-    said = _said(finding)
+    lines = said(finding)
     if finding.effect:
-        said.append(f"method: {finding.estimate.method}")
+        lines.append(f"method: {finding.estimate.method}")
     if finding.settle:
-        said.append(f"to tell it: {finding.settle}")
-    return f"- {scale}: **{finding.verdict}** – {'. '.join(map(_capital, said))}."
+        lines.append(f"to tell it: {finding.settle}")
+    return f"- {scale}: **{finding.verdict}** – {'. '.join(map(_capital, lines))}."
 
 
 def _capital(sentence: str) -> str:

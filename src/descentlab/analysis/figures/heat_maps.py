@@ -10,13 +10,12 @@ import altair as alt
 import pandas as pd
 
 from descentlab.analysis.figures.scales import plain
+from descentlab.analysis.tables.betas import largest_colored_gap
 from descentlab.charts import AnyChart
 
 CELL = 46
 """Width of a cell in pixels; it fits five digits."""
 ROW = 26
-CAP = 0.5
-"""A gap in perplexity from which on cells have the same colour."""
 
 
 def gap_map(
@@ -25,23 +24,21 @@ def gap_map(
     values: Literal["perplexity", "gap"],
     title: alt.Title | str,
     among: Sequence[float] | None = None,
-    cap: float = CAP,
 ) -> AnyChart:
     """How far each pair of betas is from the best pair with the same β1.
 
-    The best of each row is lightest; the colour ends at a gap of ``cap``. Pairs at which every
-    learning rate diverged are grey crosses, and pairs that were not tried are white.
+    The best of each row is lightest; the colour ends at ``largest_colored_gap``. Pairs at which
+    every learning rate diverged are grey crosses, and pairs that were not tried are white.
 
     Args:
         grid: columns beta1, beta2, equal, perplexity, gap.
         values: the column that is written into the cells, perplexity or gap.
         title: of the map.
         among: the β2 to have columns for; those of the grid if left out.
-        cap: the end of the scale of colours.
     """
     columns = [plain(each) for each in sorted(among or grid["beta2"].unique())]
     rows = [plain(each) for each in sorted(grid["beta1"].unique(), reverse=True)]
-    frame = _written(grid, values)
+    frame, cap = _written(grid, values), largest_colored_gap(grid["perplexity"])
     base = alt.Chart(frame).encode(
         x=alt.X("column:N", sort=columns, scale=alt.Scale(domain=columns), title="β2").axis(
             labelAngle=0

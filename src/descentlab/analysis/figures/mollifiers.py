@@ -31,9 +31,9 @@ def perplexity_by_constant(
     kinds = list(dict.fromkeys(softened["kind"]))
     scale = alt.Scale(domain=[low - 0.04 * (top - low), top + 0.02 * (top - low)], nice=False)
     base = alt.Chart(frame).encode(
-        x=alt.X("constant:Q", title="constant", scale=alt.Scale(type="log", padding=14)).axis(
-            labelExpr=SHORT, tickCount=6
-        ),
+        x=alt.X(
+            "constant:Q", title="constant", scale=alt.Scale(type="log", padding=14, nice=False)
+        ).axis(labelExpr=SHORT, values=_powers_of_ten(frame["constant"])),
         color=alt.Color(
             "kind:N", title=None, scale=alt.Scale(domain=kinds, range=colors(kinds))
         ).legend(labelLimit=300, symbolOpacity=1),
@@ -58,3 +58,11 @@ def perplexity_by_constant(
             label.encode(text="name:N", x=alt.value("width")),
         ]
     return alt.layer(*layers).properties(width=440, height=280, title=title)
+
+
+def _powers_of_ten(constants: pd.Series) -> list[float]:
+    """The places of labels: the powers among the constants, or else each of these."""
+    low, high = math.log10(constants.min()), math.log10(constants.max())
+    powers = range(math.ceil(low - 1e-9), math.floor(high + 1e-9) + 1)
+    found = [10.0**power for power in powers[:: max(1, math.ceil(len(powers) / 7))]]
+    return found if len(found) > 1 else sorted(constants.unique())

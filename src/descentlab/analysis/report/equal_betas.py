@@ -29,7 +29,11 @@ from descentlab.analysis.statistics.response_surface import (
     equal_betas_regret,
     fit_surface,
 )
-from descentlab.analysis.tables.betas import beta_grid, price_of_equal_betas
+from descentlab.analysis.tables.betas import (
+    beta_grid,
+    largest_colored_gap,
+    price_of_equal_betas,
+)
 from descentlab.errors import ConfigError
 
 WITHIN = 0.05
@@ -38,8 +42,6 @@ SIDE = 25
 """Cells of the drawn surface along each β."""
 RATES = 60
 """Learning rates at which the drawn surface is searched for its lowest loss."""
-CAP = 0.5
-"""A gap in perplexity from which on cells have the same colour."""
 
 Pair = Mapping[Any, Any]
 """A row of ``beta_grid``."""
@@ -141,7 +143,7 @@ def heat_map(grid: pd.DataFrame, title: str, where: str) -> HeatMap:
             if row == column and cells[i][j] is not None
         ),
         scale="gap to the row's best, perplexity",
-        cap=CAP,
+        cap=largest_colored_gap(grid["perplexity"]),
     )
 
 

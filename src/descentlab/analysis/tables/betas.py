@@ -44,6 +44,16 @@ def beta_grid(table: pd.DataFrame) -> pd.DataFrame:
     return grid.assign(gap=gap)
 
 
+def largest_colored_gap(perplexities: pd.Series) -> float:
+    """The gap from which on cells have one colour: the paper's 0.5 of 21.9, in proportion.
+
+    >>> round(largest_colored_gap(pd.Series([21.9, 30.0])), 3)
+    0.5
+    """
+    best = lowest(perplexities)
+    return 0.5 / 21.9 * best if math.isfinite(best) else 0.5
+
+
 def price_of_equal_betas(grid: pd.DataFrame) -> pd.DataFrame:
     """How much worse β1=β2 is than the best β2, for every β1 that was tried with both.
 
