@@ -111,7 +111,7 @@ def test_records_write_missing_bounds_as_null():
 def test_findings_for_people():
     finding = lower_perplexity("claim", contender("good", 10, 10), contender("bad", 20, 20))
     assert markdown([finding]) == (
-        "- claim: **holds** – perplexity of good is 50.0% [50.0%, 50.0%] of bad's; n=2"
+        "- claim: **holds** – perplexity of good is 50.0% [50.0%, 50.0%] of bad's; n = 2 seeds"
     )
 
 

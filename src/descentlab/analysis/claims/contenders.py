@@ -174,9 +174,8 @@ def _seeds_to_tell(first: Contender, second: Contender, margin: float | None = N
     more = more_seeds(differences(first.losses, second.losses), margin=margin)
     if more.reason is not None or not 0 < more.value <= MANY_SEEDS:
         return ""
-    return (
-        f"; if it is as large as it looks, {more.value:.0f} more seeds tell it at a chance of 80%"
-    )
+    seeds = "1 more seed tells" if more.value == 1 else f"{more.value:.0f} more seeds tell"
+    return f"; if it is as large as it looks, {seeds} it at a chance of 80%"
 
 
 def _difference(losses: Losses) -> NDArray[np.float64]:
