@@ -36,6 +36,23 @@ def test_each_trial_is_drawn_once_and_diverged_ones_as_triangles():
     assert drawn == {("adam", 0.01): 20.0, ("adam", 0.02): 25.0, ("sgd", 1.0): 40.0}
 
 
+def test_a_trial_that_racing_stopped_is_a_tick_and_no_point():
+    stopped = [("sgd", 4.0, 0.8, math.nan), ("sgd", 4.0, 0.9, math.nan), ("adam", 0.01, 0.0, None)]
+    more = pd.DataFrame(stopped, columns=TRIALS.columns)
+    with_stopped = pd.concat([TRIALS, more.astype({"perplexity": float})], ignore_index=True)
+    without = perplexity_by_learning_rate(TRIALS, ["adam", "sgd"]).to_dict()
+    chart = perplexity_by_learning_rate(with_stopped, ["adam", "sgd"]).to_dict()
+
+    def data(whole):
+        return [whole["datasets"][layer["data"]["name"]] for layer in whole["layer"]]
+
+    *drawn, below, above = data(chart)
+    assert drawn == data(without)
+    assert [below, above] == [[{"method": "sgd", "lr": 4.0}], [{"method": "adam", "lr": 0.01}]]
+    assert "stopped by racing" in chart["title"]["subtitle"]
+    assert "stopped" not in without["title"]["subtitle"]
+
+
 def test_svg_and_png_are_written_with_the_methods_named(tmp_path):
     chart = perplexity_by_learning_rate(TRIALS, ["adam", "sgd"])
     save(chart, tmp_path / "figure")

@@ -140,10 +140,10 @@ def _tuning_trials(standing: Standing) -> pd.DataFrame:
         {
             "method": trial.method,
             "lr": trial.point["lr"],
-            "perplexity": float(np.exp(trial.loss)),
+            "perplexity": math.nan if trial.loss is None else float(np.exp(trial.loss)),
         }
         for trial in standing.trials
-        if trial.seed == TUNING_SEED and trial.loss is not None
+        if trial.seed == TUNING_SEED
     ]
     return pd.DataFrame(rows)
 

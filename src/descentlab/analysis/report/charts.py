@@ -35,6 +35,8 @@ def rates(comparison: Comparison) -> LineChart | None:
     table = comparison.cells[comparison.cells["perplexity"].notna()]
     if table["lr"].nunique() < 2:
         return None
+    left = len(comparison.cells) - len(table)
+    missing = f" {left:,} settings without a final loss are not drawn." if left else ""
     series: list[Series] = []
     for color, method in enumerate(_order(comparison)):
         own = table[table["method"].eq(method)].sort_values("lr")
@@ -46,7 +48,8 @@ def rates(comparison: Comparison) -> LineChart | None:
             f"Final held-out perplexity of {len(table):,} settings over learning rates, for "
             f"{', '.join(_order(comparison))}."
         ),
-        note=f"Each dot is a setting; the line is the best at each learning rate. {DIVERGED}",
+        note=f"Each dot is a setting; the line is the best at each learning rate. {DIVERGED}"
+        + missing,
         x=Axis(title="learning rate", kind="log"),
         y=_perplexities(table),
         series=tuple(series),
