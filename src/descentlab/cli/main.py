@@ -41,6 +41,7 @@ from descentlab.cli import (
     train,
     worker,
 )
+from descentlab.cli.overview import overview
 from descentlab.cli.second_signal import leave_at_second_signal
 from descentlab.errors import (
     ConfigError,
@@ -81,11 +82,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "completion": completion.completion,
 }
 
-DESCRIPTION = (
-    f"descentlab {__version__}: train language models with many optimizers and say, with "
-    "evidence, which one wins.\n\nStart with: descent reproduce table1"
-)
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
@@ -98,6 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if list(arguments) == ["--version"]:
         print(f"descentlab {__version__}")
         return 0
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(overview(COMMANDS))
+        return 0 if arguments else ConfigError.exit_code
     if arguments and not arguments[0].startswith("-") and arguments[0] not in COMMANDS:
         hint = nearest(arguments[0], COMMANDS)
         print(f"error: no command is called {arguments[0]!r}; {hint}", file=sys.stderr)
@@ -106,9 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     arguments = assignments_first(arguments)
     try:
-        tyro.extras.subcommand_cli_from_dict(
-            COMMANDS, prog="descent", description=DESCRIPTION, args=arguments
-        )
+        tyro.extras.subcommand_cli_from_dict(COMMANDS, prog="descent", args=arguments)
     except DescentError as error:
         start = "\n" if isinstance(error, Interrupted) and sys.stderr.isatty() else ""  # after ^C
         print(f"{start}error: {error}", file=sys.stderr)
