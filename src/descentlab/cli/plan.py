@@ -122,7 +122,7 @@ def _heading(asked: StudyRuns, states: Mapping[str, Status]) -> list[str]:
                 str(seeds),
                 f"{len(each):,}",
                 *(f"{counts[state]:,}" for state in STATES),
-                millions(sum(map(_tokens, each.values()))),
+                tokens_said(sum(map(_tokens, each.values()))),
             ]
         )
     return [f"{study.name}: {len(asked.runs):,} runs", "", aligned(header, rows), "", *_axes(asked)]
@@ -232,7 +232,7 @@ def _costs(
             reasons[pace] += 1
         else:
             known.append((run, pace))
-    lines = ["", f"to train: {len(todo):,} runs, {millions(sum(map(_tokens, todo)))} tokens"]
+    lines = ["", f"to train: {len(todo):,} runs, {tokens_said(sum(map(_tokens, todo)))} tokens"]
     if known:
         seconds = [each.seconds(run.settings, resolve.held_out_tokens(run)) for run, each in known]
         sources = ", ".join(dict.fromkeys(each.source for _, each in known))
@@ -365,6 +365,11 @@ def _parameters(run: Run) -> int:
     return ModelSpec(**run.settings["model"]).parameters
 
 
-def millions(tokens: int) -> str:
-    """A number of tokens, as a plan's tables have it."""
-    return f"{tokens / 1e6:,.1f} M"
+def tokens_said(tokens: int) -> str:
+    """A number of tokens, as a plan's tables have it.
+
+    >>> tokens_said(327_680), tokens_said(3_250_585_600)
+    ('0.3 M', '3.3 B')
+    """
+    unit, name = (1e12, "T") if tokens >= 1e12 else (1e9, "B") if tokens >= 1e9 else (1e6, "M")
+    return f"{tokens / unit:,.1f} {name}"

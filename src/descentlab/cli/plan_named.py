@@ -74,7 +74,7 @@ def _heading(
     name: str, scale: str, entries: Sequence[Priced], runs: Mapping[str, Run], done: set[str]
 ) -> list[str]:
     """One row for each experiment."""
-    from descentlab.cli.plan import millions
+    from descentlab.cli.plan import tokens_said
     from descentlab.cli.table import aligned
     from descentlab.paper.pricing import total_tokens
 
@@ -91,7 +91,7 @@ def _heading(
                 f"{len(new):,}",
                 f"{len(each.fresh):,}",
                 f"{len(done & each.runs.keys()):,}",
-                millions(total_tokens([*each.runs.values(), *each.fresh])),
+                tokens_said(total_tokens([*each.runs.values(), *each.fresh])),
             ]
         )
     if not rows:
@@ -128,13 +128,13 @@ def _costs(
     resolve: RunResolver,
     workers: int,
 ) -> list[str]:
-    from descentlab.cli.plan import millions
+    from descentlab.cli.plan import tokens_said
     from descentlab.cli.progress import duration
     from descentlab.paper.pricing import total_tokens
     from descentlab.sweep.costs import time_on_workers
     from descentlab.train.pace import kind
 
-    lines = ["", f"to train: {len(todo):,} runs, {millions(total_tokens(todo))} tokens"]
+    lines = ["", f"to train: {len(todo):,} runs, {tokens_said(total_tokens(todo))} tokens"]
     if quoted:
         hours = sum(each for _, each in quoted)
         lines.append(f"price:    about {hours:,.0f} A100-hours {QUOTE}")
