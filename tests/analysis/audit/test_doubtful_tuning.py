@@ -69,6 +69,26 @@ def test_a_lone_survivor_is_told_from_a_supported_optimum():
     assert math.exp(3.102) == pytest.approx(22.24, abs=0.005)
 
 
+def test_neighbours_that_racing_stopped_do_not_leave_an_optimum_alone():
+    def raced(kept):
+        return [
+            {**row, "state": "interrupted", "loss": math.nan, "perplexity": math.nan}
+            if row["method"] == "adam" and row["seed"] == 0 and row["run"] not in kept
+            else row
+            for row in fair()
+        ]
+
+    best = "adam-0.002-0.95"
+    assert findings(raced([best]), "isolated-optimum") == []
+    far = [
+        {**row, "loss": row["loss"] + 0.3} if row["run"] == "adam-0.004-0.95" else row
+        for row in raced([best, "adam-0.004-0.95"])
+    ]
+    found = one(far, "isolated-optimum")
+    assert "higher lr is 38% worse" in found.what
+    assert "lower lr has no result" in found.what
+
+
 def test_single_seeds_name_the_settings_to_run_again():
     found = one(PLANTED["few-seeds"](fair()), "few-seeds")
     assert "2 seeds for adam (1 others had 3 or more)" in found.what

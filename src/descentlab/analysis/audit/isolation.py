@@ -24,8 +24,8 @@ def isolated_optimum(evidence: Evidence) -> Iterator[Finding]:
         if best is None or len(search.cells) < FEWEST:
             continue
         beside = search.beside(best)
-        alone, supported = _alone(search, best), [each for each in beside if _near(search, each)]
-        if alone or (beside and not supported):
+        alone = _alone(search, best)
+        if alone or (beside and not _supported(search, beside)):
             yield _finding(search, best, beside, alone)
 
 
@@ -43,10 +43,14 @@ def _alone(search: Search, best: Cell) -> int:
     return len(others) if lone else 0
 
 
-def _near(search: Search, beside: Beside) -> bool:
-    if beside.cell is None or search.best is None:
-        return False
-    return search.loss(beside.cell) <= search.loss(search.best) + FAR
+def _supported(search: Search, beside: list[Beside]) -> bool:
+    """Whether a neighbour is near; or none can be told to be far, as racing stopped those tried."""
+    assert search.best is not None
+    losses = [search.loss(each.cell) for each in beside if each.cell is not None]
+    known = [loss for loss in losses if not math.isnan(loss)]
+    if losses and not known:
+        return True
+    return any(loss <= search.loss(search.best) + FAR for loss in known)
 
 
 def _finding(search: Search, best: Cell, beside: list[Beside], alone: int) -> Finding:
