@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -293,3 +294,14 @@ def test_a_source_that_is_not_there_leaves_nothing_behind(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         prepare_shards(spec_of(tmp_path / "missing.txt"), folder, workers=0)
     assert folder.is_dir()  # somebody else made it
+
+
+def test_what_a_process_left_that_died_beside_a_finished_dataset_is_dropped(tmp_path, corpus):
+    folder = tmp_path / "prepared"
+    made(folder, corpus)
+    whole = files_of(folder)
+    (folder / "unfinished").mkdir()
+    os.link(folder / "manifest.json", folder / "unfinished" / "manifest.json.host.1.0")
+    made(folder, corpus)
+    assert files_of(folder) == whole
+    assert not (folder / "unfinished").exists()

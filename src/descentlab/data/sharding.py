@@ -197,6 +197,8 @@ def _finished(folder: Path, notice: Notice) -> bool:
         with storage_errors(folder):
             (folder / MANIFEST).unlink()
         return False
+    # Of a process that died right after it had linked the manifest into its place.
+    shutil.rmtree(folder / UNFINISHED, ignore_errors=True)
     return True
 
 
