@@ -64,8 +64,8 @@ def test_a_command_with_workers_is_stopped_at_random_times(tmp_path, number):
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = random.Random(seed)
-    corpus = write_jsonl(tmp_path / "corpus.jsonl", some_documents(60_000))
-    arguments = [str(corpus), "--tokenizer=byte", "--held-out=5%", "--shard-tokens=400k"]
+    corpus = write_jsonl(tmp_path / "corpus.jsonl", some_documents(240_000))
+    arguments = [str(corpus), "--tokenizer=byte", "--held-out=5%", "--shard-tokens=1600k"]
     command = [sys.executable, "-c", COMMAND, "data", "prepare", *arguments, "--workers=2"]
     environment = {**os.environ, "DESCENTLAB_CACHE": str(tmp_path / "cache")}
     subprocess.run(
@@ -87,14 +87,17 @@ def test_a_command_with_workers_is_stopped_at_random_times(tmp_path, number):
         ) as process:
             while len(list(tmp_path.glob("out/shard-*"))) < shards and process.poll() is None:
                 time.sleep(0.005)
-            time.sleep(draw.uniform(0, 0.5))
+            time.sleep(draw.uniform(0, 0.2))
             # A terminal sends INT to workers too.
             with suppress(ProcessLookupError):  # it is done
                 (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
             _, said = process.communicate()  # waits for every process that holds the pipes
         code = process.returncode
         stops += code != 0
-        if number != signal.SIGKILL and "error" in said:
+        # Ctrl-C may come while Python itself starts, which then says so in its own words.
+        if number != signal.SIGKILL and any(
+            line.startswith("error: ") for line in said.split("\n")
+        ):
             assert code == 128 + number, said
             assert "Traceback" not in said
             assert said.splitlines()[-1] == "error: stopped; the same command goes on from here"
