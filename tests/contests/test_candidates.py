@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from oracles.planted_optimizers import SOURCE
 
-from descentlab.cli.compare import grid_of, methods_at
+from descentlab.cli.meeting import grid_of, methods_at
 from descentlab.contests.admission import admit
 from descentlab.contests.candidate import Candidate, read_candidates
 from descentlab.contests.scan import FURTHER, Scan

@@ -16,7 +16,7 @@ from descentlab.paper.computed import COMPUTED
 from descentlab.paper.exhibits import EXHIBITS
 from descentlab.paper.experiments import CONTESTS, EXPERIMENTS
 from descentlab.paper.pricing import a100_hours, priced
-from descentlab.paper.scales import SCALES, scale_named
+from descentlab.paper.scales import SCALES
 from descentlab.paper.wanted import wanted
 from descentlab.runs.store import Store
 from descentlab.train.plan import resolver
@@ -299,8 +299,6 @@ def test_table_1_is_a_contest_but_at_the_papers_scale():
 def test_a_name_that_nothing_has_is_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="did you mean table3"):
         wanted("table4", SCALES["tiny"])
-    with pytest.raises(ConfigError, match="did you mean laptop"):
-        scale_named("labtop")
 
 
 def test_prices_by_the_papers_own_hours():

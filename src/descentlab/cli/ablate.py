@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from descentlab.cli.compare import Scale
+from descentlab.cli.meeting import Scale, meeting
 from descentlab.cli.where import Where
 from descentlab.errors import ConfigError
 
@@ -50,37 +50,27 @@ def ablate(
         racing: stop runs in tuning that cannot win.
         where: where runs are computed.
     """
-    from descentlab.cli.compare import folder_for, grid_of, methods_at, settings_of
     from descentlab.cli.laboratory import laboratory_at
     from descentlab.cli.progress import Screen, duration
     from descentlab.contests.ablation import ablate
     from descentlab.contests.ablation_report import write
     from descentlab.contests.admission import admit
-    from descentlab.contests.candidate import read_candidates
-    from descentlab.contests.compare import design_of, entered
+    from descentlab.contests.compare import entered
     from descentlab.contests.scan import centre
-    from descentlab.paper.table1 import SCALES
 
     began = time.monotonic()
     screen = Screen()
     if len(methods) == 1:
         raise ConfigError(f"ablate: got {methods[0]} alone; a ranking needs two methods or more")
-    known, paper = SCALES[scale], methods_at(scale)
-    grid = grid_of(paper)
-    read = read_candidates(methods or METHODS, own=paper.entries, grid=grid)
-    run = known.run if spec is None else settings_of(spec)
-    design = design_of(read, run, paper.rules, f"ablate-{scale}")
+    met = meeting("ablate", methods or METHODS, scale, spec)
     laboratory = laboratory_at(
         "ablate", store=store, seeds=seeds, racing=racing, where=where, screen=screen
     )
-    admit(read, despite_failures=False, say=screen.tell)
-    design = entered(design, centre(read, design, grid, laboratory))
-    found = ablate(design, laboratory, retune=retune)
-    on = f"scale {scale}" if spec is None else str(spec)
-    folder = out or folder_for("ablate", [each.name for each in read], scale, spec)
-    purpose = known.purpose if spec is None else f"Model, data and budget are those of {spec}."
+    admit(met.candidates, despite_failures=False, say=screen.tell)
+    centred = centre(met.candidates, met.design, met.grid, laboratory)
+    found = ablate(entered(met.design, centred), laboratory, retune=retune)
     rates = "Learning rates are chosen anew under each switch, among three." if retune else (
         "Learning rates are those of the baseline; --retune chooses them anew.")  # fmt: skip
-    title = f"Nuisance settings switched at {on}"
-    print(write(found, title=title, purpose=f"{purpose} {rates}", out=folder))
+    title, folder = f"Nuisance settings switched at {met.on}", out or met.folder
+    print(write(found, title=title, purpose=f"{met.purpose} {rates}", out=folder))
     screen.tell(f"written to {folder}; took {duration(time.monotonic() - began)}")

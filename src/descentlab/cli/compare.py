@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated
 
 import tyro
 
+from descentlab.cli.meeting import Scale, meeting
 from descentlab.cli.where import Where
-
-if TYPE_CHECKING:
-    from descentlab.contests.contest import Design
-    from descentlab.contests.search_space import Grid
-
-Scale = Literal["tiny", "laptop", "workstation"]
-LONGEST = 60
-"""Letters of candidates' names in the name of a folder."""
 
 
 def compare(
@@ -66,33 +57,25 @@ def compare(
     from descentlab.cli.laboratory import laboratory_at
     from descentlab.cli.progress import Screen, duration
     from descentlab.contests.admission import admit
-    from descentlab.contests.candidate import read_candidates
-    from descentlab.contests.compare import compare, design_of
+    from descentlab.contests.compare import compare
     from descentlab.contests.comparison_page import sections
     from descentlab.contests.comparison_report import write
-    from descentlab.paper.table1 import SCALES
     from descentlab.web.report import write_report
 
     began = time.monotonic()
     screen = Screen()
-    known = SCALES[scale]
-    paper = methods_at(scale)
-    grid = grid_of(paper)
-    read = read_candidates(candidates, own=paper.entries, grid=grid)
-    run = known.run if spec is None else settings_of(spec)
-    design = design_of(read, run, paper.rules, f"compare-{scale}")
+    met = meeting("compare", candidates, scale, spec)
     laboratory = laboratory_at(
         "compare", store=store, seeds=seeds, racing=racing, where=where, screen=screen
     )
-    outcomes = admit(read, despite_failures=despite_failures, say=screen.tell)
-    found = compare(read, design, grid, laboratory)
-    title = f"Optimizers compared at {f'scale {scale}' if spec is None else spec}"
-    folder = out or folder_for("compare", [each.name for each in read], scale, spec)
+    outcomes = admit(met.candidates, despite_failures=despite_failures, say=screen.tell)
+    found = compare(met.candidates, met.design, met.grid, laboratory)
+    title, folder = f"Optimizers compared at {met.on}", out or met.folder
     text = write(
         found,
         outcomes,
         title=title,
-        purpose=known.purpose if spec is None else f"Model, data and budget are those of {spec}.",
+        purpose=met.purpose,
         store=laboratory.store,
         out=folder,
         warn=laboratory.warn,
@@ -101,50 +84,3 @@ def compare(
     write_report(laboratory.store, folder / "report.html", study=found.name, extras=extras)
     print(text)
     screen.tell(f"written to {folder}; took {duration(time.monotonic() - began)}")
-
-
-def methods_at(scale: Scale) -> Design:
-    """The laboratory's own methods with their grids at a scale, SignSGD among them."""
-    from dataclasses import replace
-
-    from descentlab.contests.contest import Entry
-    from descentlab.paper.table1 import design
-
-    whole = design(scale)
-    signum = whole.entries["signum"]
-    optimizer = {"method": "signsgd", "weight_decay": 0.1, "clip_norm": 1.0}
-    middle = sorted(signum.axes[0].values)[len(signum.axes[0].values) // 2]
-    axes = (grid_of(whole).around(middle, alone=True),)
-    signsgd = Entry(optimizer=optimizer, axes=axes)
-    return replace(whole, entries={**whole.entries, "signsgd": signsgd})
-
-
-def grid_of(design: Design) -> Grid:
-    """How fine the searches of a design are, by that of adam."""
-    from descentlab.contests.search_space import Grid
-
-    lrs, decays = design.entries["adam"].axes
-    return Grid(len(lrs.values), tuple(decays.values))
-
-
-def settings_of(spec: Path) -> dict[str, Any]:
-    """A run's settings but for its optimizer and seed.
-
-    Raises:
-        ConfigError: for a file that no run can be made of.
-    """
-    from descentlab.config import read_toml
-    from descentlab.train.spec import run_spec
-
-    settings = read_toml(spec)
-    stand_in = {"method": "signsgd", "lr": 1.0}
-    run_spec({**settings, "optimizer": stand_in, "probes": None}, where=str(spec))
-    return {
-        key: value for key, value in settings.items() if key not in ("optimizer", "seed", "probes")
-    }
-
-
-def folder_for(command: str, names: Sequence[str], scale: str, spec: Path | None) -> Path:
-    """Where a command's results go by default."""
-    listed = re.sub(r"[^A-Za-z0-9+._-]+", "_", "-".join(names))[:LONGEST]
-    return Path("results") / f"{command}-{listed}-{spec.stem if spec else scale}"

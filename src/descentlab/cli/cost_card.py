@@ -51,7 +51,7 @@ def cost_card(
         optimizers: descentlab's by name, others as pkg.mod:Class or pkg.mod.Class, each with
             arguments if need be, as in torch.optim.SGD,momentum=0.9; by default all of
             descentlab's and torch's AdamW.
-        parameters: how many, with K, M or B for thousands, tokens_said or billions.
+        parameters: how many, with K, M or B for thousands, millions or billions.
         device: where to measure, as torch names it.
         repeats: rounds of timing.
         format: a table for people, or JSON.

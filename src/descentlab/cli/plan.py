@@ -122,7 +122,7 @@ def _heading(asked: StudyRuns, states: Mapping[str, Status]) -> list[str]:
                 str(seeds),
                 f"{len(each):,}",
                 *(f"{counts[state]:,}" for state in STATES),
-                tokens_said(sum(map(_tokens, each.values()))),
+                tokens_said(sum(run.tokens for run in each.values())),
             ]
         )
     return [f"{study.name}: {len(asked.runs):,} runs", "", aligned(header, rows), "", *_axes(asked)]
@@ -232,7 +232,10 @@ def _costs(
             reasons[pace] += 1
         else:
             known.append((run, pace))
-    lines = ["", f"to train: {len(todo):,} runs, {tokens_said(sum(map(_tokens, todo)))} tokens"]
+    lines = [
+        "",
+        f"to train: {len(todo):,} runs, {tokens_said(sum(run.tokens for run in todo))} tokens",
+    ]
     if known:
         seconds = [each.seconds(run.settings, resolve.held_out_tokens(run)) for run, each in known]
         sources = ", ".join(dict.fromkeys(each.source for _, each in known))
@@ -352,11 +355,6 @@ def _optimizers(runs: Any) -> str:
     """What the runs of a study without methods train with."""
     names = dict.fromkeys(str(run.settings["optimizer"]["method"]) for run in runs)
     return ", ".join(names)
-
-
-def _tokens(run: Run) -> int:
-    training = run.settings["training"]
-    return training["steps"] * training["batch_size"] * run.settings["data"]["sequence_length"]
 
 
 def _parameters(run: Run) -> int:

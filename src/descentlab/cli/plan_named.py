@@ -76,7 +76,6 @@ def _heading(
     """One row for each experiment."""
     from descentlab.cli.plan import tokens_said
     from descentlab.cli.table import aligned
-    from descentlab.paper.pricing import total_tokens
 
     header = ["experiment", "points", "runs", "new", "fresh seeds", "done", "tokens"]
     rows, seen = [], set[str]()
@@ -91,7 +90,7 @@ def _heading(
                 f"{len(new):,}",
                 f"{len(each.fresh):,}",
                 f"{len(done & each.runs.keys()):,}",
-                tokens_said(total_tokens([*each.runs.values(), *each.fresh])),
+                tokens_said(sum(run.tokens for run in (*each.runs.values(), *each.fresh))),
             ]
         )
     if not rows:
@@ -130,11 +129,13 @@ def _costs(
 ) -> list[str]:
     from descentlab.cli.plan import tokens_said
     from descentlab.cli.progress import duration
-    from descentlab.paper.pricing import total_tokens
     from descentlab.sweep.costs import time_on_workers
     from descentlab.train.pace import kind
 
-    lines = ["", f"to train: {len(todo):,} runs, {tokens_said(total_tokens(todo))} tokens"]
+    lines = [
+        "",
+        f"to train: {len(todo):,} runs, {tokens_said(sum(run.tokens for run in todo))} tokens",
+    ]
     if quoted:
         hours = sum(each for _, each in quoted)
         lines.append(f"price:    about {hours:,.0f} A100-hours {QUOTE}")

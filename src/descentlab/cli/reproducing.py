@@ -54,9 +54,7 @@ def reproduce_wanted(
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     outcomes = Reproduction(asked.parts, laboratory).train()
-    texts: dict[str, str] = {}
-    for contest in asked.contests:
-        outcomes.append(_contest(contest, scale, laboratory, out, screen, texts))
+    outcomes += [_contest(each, scale, laboratory, out) for each in asked.contests]
     loaded = load(laboratory.store)
     pieces, undrawn = _draw(asked, scale, outcomes, laboratory, loaded, out, screen)
     summary = Summary(
@@ -65,7 +63,6 @@ def reproduce_wanted(
         outcomes=outcomes,
         verdicts=verdicts(outcomes, laboratory.store, loaded),
         pieces=pieces,
-        contests=texts,
         undrawn=undrawn,
         seconds=time.monotonic() - began,
     )
@@ -82,15 +79,8 @@ def reproduce_wanted(
         raise FailedRuns(f"not drawn: {said}")
 
 
-def _contest(
-    experiment: Experiment,
-    scale: Scale,
-    laboratory: Laboratory,
-    out: Path,
-    screen: Screen,
-    texts: dict[str, str],
-) -> Outcome:
-    """Hold a contest, write its tables into a folder of its own, and keep its text."""
+def _contest(experiment: Experiment, scale: Scale, laboratory: Laboratory, out: Path) -> Outcome:
+    """Hold a contest, and write its tables into a folder of its own."""
     from descentlab.contests.report import write
     from descentlab.paper.reproduction import Outcome, told_in
 
@@ -98,7 +88,7 @@ def _contest(
     outcome = Outcome(experiment=experiment)
     with told_in(outcome):
         report = holder(name)(scale.name, laboratory)
-        texts[name] = write(report, laboratory.store, out / name, laboratory.warn)
+        outcome.text = write(report, laboratory.store, out / name, laboratory.warn)
         outcome.findings = report.findings
         trials = report.standing.trials
         outcome.points = len(trials)

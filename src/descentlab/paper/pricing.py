@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -93,19 +93,9 @@ def a100_hours(run: Run) -> float | None:
     if run.settings["precision"] != QUOTED:
         return None
     model, length = ModelSpec(**run.settings["model"]), run.settings["data"]["sequence_length"]
-    operations = _tokens(run) * model.training_flops(length)
+    operations = run.tokens * model.training_flops(length)
     quoted = min(A100_HOURS, key=lambda each: abs(each.model.parameters - model.parameters))
     whole = quoted.tokens * quoted.model.training_flops(quoted.sequence_length)
     if model == quoted.model and length == quoted.sequence_length:
-        return quoted.hours * _tokens(run) / quoted.tokens
+        return quoted.hours * run.tokens / quoted.tokens
     return quoted.hours * operations / whole
-
-
-def total_tokens(runs: Iterable[Run]) -> int:
-    """Tokens that runs train on."""
-    return sum(map(_tokens, runs))
-
-
-def _tokens(run: Run) -> int:
-    training = run.settings["training"]
-    return training["steps"] * training["batch_size"] * run.settings["data"]["sequence_length"]

@@ -75,6 +75,8 @@ class Outcome:
     """Why it is not whole; empty if it is."""
     findings: Sequence[Finding] = ()
     """What a contest says itself."""
+    text: str = ""
+    """How a contest ended, as Markdown."""
 
     def count(self, store: Store) -> None:
         """Count what diverged and how long it all trained."""

@@ -14,7 +14,6 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from descentlab.config import set_path
-from descentlab.errors import ConfigError, nearest
 
 Name = Literal["tiny", "laptop", "workstation", "paper"]
 Settings = Mapping[str, Any]
@@ -205,14 +204,3 @@ TINY = Scale(
 SCALES: Mapping[str, Scale] = MappingProxyType(
     {each.name: each for each in (TINY, LAPTOP, WORKSTATION, PAPER)}
 )
-
-
-def scale_named(name: str) -> Scale:
-    """One of ``SCALES``.
-
-    Raises:
-        ConfigError: for another name.
-    """
-    if name not in SCALES:
-        raise ConfigError(f"scale: none is called {name!r}; {nearest(name, SCALES)}")
-    return SCALES[name]

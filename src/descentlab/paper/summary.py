@@ -34,8 +34,6 @@ class Summary:
     verdicts: Mapping[str, Sequence[tuple[str, Finding]]]
     """By experiment's key, its claims' findings, each with the runs that it is of."""
     pieces: Sequence[Piece]
-    contests: Mapping[str, str] = field(default_factory=dict)
-    """By name, the text that its contest ended with."""
     undrawn: Mapping[str, str] = field(default_factory=dict)
     """By title, why a table or figure could not be drawn."""
     seconds: float = 0.0
@@ -89,7 +87,8 @@ def page(summary: Summary) -> str:
     parts += [_failures(summary)] if _failures(summary) else []
     if any(piece.shown.headlines for piece in summary.pieces):
         parts += ["## Headline numbers", headline_table(summary.pieces)]
-    for name, text in summary.contests.items():
+    contests = {each.experiment.contest: each.text for each in summary.outcomes if each.text}
+    for name, text in contests.items():
         parts += [f"## {name}", _without_title(text), f"Files: [{name}/]({name}/)."]
     told = {key: found for key, found in summary.verdicts.items() if found}
     if told:
@@ -102,7 +101,7 @@ def page(summary: Summary) -> str:
 
 
 def _title(summary: Summary) -> str:
-    if len(summary.pieces) == 1 and not summary.contests:
+    if len(summary.pieces) == 1 and not any(each.experiment.contest for each in summary.outcomes):
         return summary.pieces[0].exhibit.title
     return "The paper's experiments" if summary.name == "all" else summary.name
 

@@ -32,6 +32,13 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any]
     schema: int = SCHEMA
 
+    @property
+    def tokens(self) -> int:
+        """How many it trains on."""
+        training = self.settings["training"]
+        rows = training["steps"] * training["batch_size"]
+        return rows * self.settings["data"]["sequence_length"]
+
 
 def make_run(*, identity: dict[str, Any], settings: dict[str, Any], data_sha256: str) -> Run:
     """Name a run by the hash of its identity, its data and the schema."""

@@ -92,7 +92,7 @@ class StudyRace:
             Cell(
                 key=run_id,
                 point={name: _value(values[name], kind) for name, kind in kinds.items()},
-                budget=_tokens(self.runs[run_id]),
+                budget=self.runs[run_id].tokens,
                 no_drop_before=no_drop_before(self.runs[run_id].settings["optimizer"]["method"]),
             )
             for run_id, values in own.items()
@@ -182,8 +182,3 @@ def _value(value: object, kind: Kind) -> Value:
     if kind == "category" or not isinstance(value, (int, float)):
         return str(value)
     return value
-
-
-def _tokens(run: Run) -> float:
-    training = run.settings["training"]
-    return training["steps"] * training["batch_size"] * run.settings["data"]["sequence_length"]
