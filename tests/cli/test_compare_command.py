@@ -113,6 +113,17 @@ def test_mistakes_are_told_in_a_line_before_anything_is_trained(capsys, argument
     shutil.rmtree(store, ignore_errors=True)
 
 
+@pytest.mark.parametrize("command", ["compare", "ablate"])
+def test_a_scale_that_there_is_not_lists_those_that_there_are(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "adam", "signum", "--scale", "huge"])
+    assert ended.value.code == 2
+    said = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "'huge'" in said
+    assert "'tiny', 'laptop', 'workstation'" in said
+    assert not Path("store").exists()
+
+
 def test_an_ablation_from_the_command_to_the_table(capsys):
     command = ["ablate", "adam", "sgd+Gclip", "--scale", "tiny", "--spec", "run.toml"]
     command += ["--seeds", "2", "--no-racing", "--workers", "0", "--out", "out"]

@@ -20,6 +20,10 @@ S = TypeVar("S", bound=msgspec.Struct)
 State = Literal["pending", "running", "done", "failed", "interrupted"]
 WARNING = "warning: "
 """What a line of an attempt's log begins with that tells of no failure."""
+PAUSED = "paused after step"
+"""What the reason of an attempt begins with that was asked to stop at a step, as racing asks."""
+LOST = "lost: "
+"""What the reason begins with of a run whose process fell silent, and may yet be alive."""
 CURE = "move the run's folder out of the store and it is trained again"
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from descentlab.config import canonical_json, seal
 from descentlab.errors import ConfigError, nearest
 from descentlab.runs.claims import Claims
-from descentlab.runs.folder import Attempt, Result, RunFolder, Status
+from descentlab.runs.folder import LOST, Attempt, Result, RunFolder, Status
 from descentlab.runs.heartbeats import TTL, Heart, Heartbeats
 from descentlab.runs.identity import Run
 from descentlab.runs.races import Races
@@ -154,7 +154,7 @@ class Store:
         Its heartbeat must have stood still for its TTL at looks of this store object.
         """
         seconds = self.heartbeats.still(run_id, generation)
-        return None if seconds is None else f"lost: its heartbeat stood still for {seconds:,.1f} s"
+        return None if seconds is None else f"{LOST}its heartbeat stood still for {seconds:,.1f} s"
 
     def watch(self, run_id: str, tell: Callable[[str], None]) -> None:
         """Wait until a holder that cannot be seen from here has beaten, or counts as gone.

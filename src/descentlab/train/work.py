@@ -21,6 +21,7 @@ from descentlab.errors import (
     StorageError,
 )
 from descentlab.runs.checkpoints import discard_all
+from descentlab.runs.folder import PAUSED
 from descentlab.runs.heartbeats import Heart
 from descentlab.runs.identity import Run
 from descentlab.runs.records import Value
@@ -258,7 +259,7 @@ def _boundary(
                 "command goes on from there"
             )
         if pause:
-            raise Paused(f"paused after step {step} of {steps}, state saved")
+            raise Paused(f"{PAUSED} {step} of {steps}, state saved")
 
     return boundary
 

@@ -9,10 +9,9 @@ import pandas as pd
 
 from descentlab.analysis.audit.finding import Finding, Severity
 from descentlab.analysis.audit.tables import Evidence, listed
+from descentlab.runs.folder import PAUSED
 
 UNFINISHED, INEXACT = "no-result", "inexact-resume"
-PAUSED = "paused after step"
-"""What the reason of a run begins with that racing, or its user, stopped at a step."""
 
 
 def no_result(evidence: Evidence) -> Iterator[Finding]:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from descentlab.errors import DescentError
+from descentlab.runs.folder import LOST
 from descentlab.runs.store import Status, Store
 from descentlab.web.live.curve import Part
 from descentlab.web.live.folder_watch import FolderWatch
 from descentlab.web.live.naming import others
 from descentlab.web.live.row import Row, damaged_row, pending_row, row_at
 from descentlab.web.live.training import Training
-
-SILENT = "lost: "
-"""What the reason begins with of a run whose process may yet be alive."""
 
 
 class KnownRun:
@@ -42,7 +40,7 @@ class KnownRun:
         """
         if self.row.state in ("done", "diverged"):
             return False  # once and for all
-        silent = self.row.state == "interrupted" and self.row.reason.startswith(SILENT)
+        silent = self.row.state == "interrupted" and self.row.reason.startswith(LOST)
         return self._watch.changed() or silent or self.row.state in ("running", "damaged")
 
     def look(self, most: int, now: float) -> Part | None:

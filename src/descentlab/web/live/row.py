@@ -8,15 +8,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from descentlab.runs.folder import Attempt, Status
+from descentlab.runs.folder import PAUSED, Attempt, Status
 from descentlab.runs.identity import Run
 from descentlab.runs.imported import ImportedRun
 from descentlab.runs.records import last_record
 from descentlab.runs.store import Store
 from descentlab.web.live.naming import method_of, optimizer_of, usual_label
-
-PAUSED = "paused after step"
-"""What the reason of an attempt begins with that stopped where a race asked it to."""
 
 State = Literal[
     "pending",
