@@ -114,7 +114,8 @@ def _items(items: Any) -> dict[str, Any]:
 
 
 def _records(raw: bytes) -> Iterator[Any]:
-    assert raw[:4] == b":W&B"
+    """The whole records of a file that may still be written: what is cut off at its end is not one."""
+    assert raw[:4] == b":W&B"[: len(raw)]
     place, whole = 7, b""
     while place + 7 <= len(raw):
         left = BLOCK - place % BLOCK
@@ -123,6 +124,8 @@ def _records(raw: bytes) -> Iterator[Any]:
             continue
         _, length, kind = struct.unpack("<IHB", raw[place : place + 7])
         content = raw[place + 7 : place + 7 + length]
+        if len(content) < length:
+            return
         place += 7 + length
         whole = content if kind in (WHOLE, FIRST) else whole + content
         if kind in (WHOLE, LAST):
