@@ -114,7 +114,7 @@ def _items(items: Any) -> dict[str, Any]:
 
 
 def _records(raw: bytes) -> Iterator[Any]:
-    """The whole records of a file that may still be written: what is cut off at its end is not one."""
+    """The whole records of a file that may still be written; a cut-off one is not there yet."""
     assert raw[:4] == b":W&B"[: len(raw)]
     place, whole = 7, b""
     while place + 7 <= len(raw):
