@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from oracles.reported_stores import BETAS, HOSTILE, adam_loss, duel, hostile
 from oracles.stored_runs import stored
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from descentlab.analysis import load, load_curves
 from descentlab.analysis.report.document import (
@@ -89,7 +89,6 @@ def listed(page: Page) -> int:
 
 def search(page: Page, words: str) -> int:
     page.fill("#search", words)
-    page.wait_for_timeout(120)
     return listed(page)
 
 
@@ -366,8 +365,8 @@ def test_a_phone_scrolls_down_only(shown: Page):
         figure.scroll_into_view_if_needed()
     for summary in shown.locator("main details:not(.values) > summary").all():
         summary.click()
-    shown.wait_for_timeout(200)
-    assert shown.evaluate("document.documentElement.scrollWidth") <= 360
+    shown.wait_for_timeout(200)  # a chart that appears late may be the one that is too wide
+    shown.wait_for_function("document.documentElement.scrollWidth <= 360")
     shown.locator(".run-name").first.click()
     assert shown.evaluate("document.querySelector('dialog').scrollWidth") <= 360
     assert shown.evaluate("document.querySelector('dialog').getBoundingClientRect().right") <= 360
@@ -375,9 +374,7 @@ def test_a_phone_scrolls_down_only(shown: Page):
 
 def test_paper_has_every_chart_and_a_list_that_is_cut(shown: Page):
     shown.emulate_media(media="print", color_scheme="dark")
-    shown.wait_for_timeout(300)
-    undrawn = "each => [...each].filter(figure => !figure.querySelector('svg')).length"
-    assert shown.locator("figure[data-chart]").evaluate_all(undrawn) == 0
+    expect(shown.locator("figure[data-chart]:not(:has(svg))")).to_have_count(0)
     assert not shown.locator("#run-list").is_visible()
     assert shown.get_by_text("on paper it is cut").is_visible()
     assert shown.locator(".print-only tbody tr").count() == 40
@@ -388,8 +385,7 @@ def test_paper_has_every_chart_and_a_list_that_is_cut(shown: Page):
     assert _brightness(shown.evaluate("getComputedStyle(document.body).backgroundColor")) == 255
     assert shown.pdf().startswith(b"%PDF")
     shown.emulate_media(media="screen")
-    shown.wait_for_timeout(100)
-    assert shown.evaluate("document.querySelectorAll('main > section > details[open]').length") == 0
+    expect(shown.locator("main > section > details[open]")).to_have_count(0)
 
 
 def test_only_the_rows_in_sight_are_in_the_page(page: Page, folder):
@@ -403,9 +399,8 @@ def test_only_the_rows_in_sight_are_in_the_page(page: Page, folder):
     assert page.locator(".run-name").count() < 60
     rows = page.locator(".list-rows")
     rows.evaluate("each => each.scrollTo(0, each.scrollHeight)")
-    page.wait_for_timeout(150)
     worst = load(store).sort_values("perplexity")["run"].iloc[-1]
-    assert page.locator(".run-name").last.inner_text() == worst
+    expect(page.locator(".run-name").last).to_have_text(worst)
     assert page.locator(".run-name").count() < 60
 
 

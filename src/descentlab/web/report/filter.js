@@ -56,13 +56,9 @@ function filters(changed) {
     autocomplete: "off",
     spellcheck: "false",
   });
-  let due = 0;
   input.addEventListener("input", () => {
-    clearTimeout(due);
-    due = setTimeout(() => {
-      asked.words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      apply();
-    }, 60);
+    asked.words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    apply();
   });
   const distinct = (name) => [...new Set(columns[name])].filter((each) => each !== null).sort();
   const pick = (label, name, options) =>
