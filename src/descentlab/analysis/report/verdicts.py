@@ -241,7 +241,8 @@ def _diverged(comparison: Comparison) -> str:
     counts = runs.groupby("method", sort=False)["diverged"].sum()
     total = int(counts.sum())
     if not total:
-        return f"None of {len(runs):,} runs diverged."
+        none = f"None of {len(runs):,} runs diverged."
+        return none if len(runs) > 1 else "The run did not diverge."
     told = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     return f"Diverged: {total:,} of {len(runs):,} runs ({told})."
 
