@@ -36,8 +36,8 @@ def test_a_plan_counts_and_warns_and_writes_nothing_to_the_store(capsys):
     assert main(["plan", "study.toml", "--no-measure", "--store", "nowhere"]) == 0
     shown = capsys.readouterr().out
     assert "two: 22 runs" in shown
-    assert table(shown)["adam"] == ["9", "2", "18", "0", "0", "0", "0", "18", "0.0 M"]
-    assert table(shown)["sgd"] == ["2", "2", "4", "0", "0", "0", "0", "4", "0.0 M"]
+    assert table(shown)["adam"] == ["9", "2", "18", "0", "0", "0", "0", "18", "5.76k"]
+    assert table(shown)["sgd"] == ["2", "2", "4", "0", "0", "0", "0", "4", "1.28k"]
     assert "methods.adam.axes.optimizer.beta  3 values: 0.8, 0.9, 0.95" in shown
     assert "time:     unknown for 22 runs: not timed" in shown
     for weakness in (

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from descentlab.analysis.amounts import amount
 from descentlab.analysis.frame import CONDITIONS
 
 Relation = Literal["same", "other", "larger", "smaller", "any"]
@@ -62,18 +63,6 @@ class Selection:
     sequence_length: Relation = "same"
     batch_size: Relation = "same"
     tokens: Budget = "same"
-
-
-def amount(tokens: float) -> str:
-    """Write a number of tokens as people say it.
-
-    >>> amount(3_250_585_600), amount(327_680)
-    ('3.25 billion', '328 thousand')
-    """
-    for unit, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")):
-        if tokens >= unit:
-            return f"{tokens / unit:.3g} {name}"
-    return f"{tokens:.0f}"
 
 
 def reference(runs: pd.DataFrame, prefer: Setting | None = None) -> Setting | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -122,7 +122,7 @@ def _heading(asked: StudyRuns, states: Mapping[str, Status]) -> list[str]:
                 str(seeds),
                 f"{len(each):,}",
                 *(f"{counts[state]:,}" for state in STATES),
-                tokens_said(sum(run.tokens for run in each.values())),
+                tokens_of(each.values()),
             ]
         )
     return [f"{study.name}: {len(asked.runs):,} runs", "", aligned(header, rows), "", *_axes(asked)]
@@ -232,10 +232,7 @@ def _costs(
             reasons[pace] += 1
         else:
             known.append((run, pace))
-    lines = [
-        "",
-        f"to train: {len(todo):,} runs, {tokens_said(sum(run.tokens for run in todo))} tokens",
-    ]
+    lines = ["", f"to train: {len(todo):,} runs, {tokens_of(todo)} tokens"]
     if known:
         seconds = [each.seconds(run.settings, resolve.held_out_tokens(run)) for run, each in known]
         sources = ", ".join(dict.fromkeys(each.source for _, each in known))
@@ -363,11 +360,8 @@ def _parameters(run: Run) -> int:
     return ModelSpec(**run.settings["model"]).parameters
 
 
-def tokens_said(tokens: int) -> str:
-    """A number of tokens, as a plan's tables have it.
+def tokens_of(runs: Iterable[Run]) -> str:
+    """The tokens that runs train on, as a plan has them."""
+    from descentlab.analysis.amounts import short
 
-    >>> tokens_said(327_680), tokens_said(3_250_585_600)
-    ('0.3 M', '3.3 B')
-    """
-    unit, name = (1e12, "T") if tokens >= 1e12 else (1e9, "B") if tokens >= 1e9 else (1e6, "M")
-    return f"{tokens / unit:,.1f} {name}"
+    return short(sum(run.tokens for run in runs))

@@ -74,7 +74,7 @@ def _heading(
     name: str, scale: str, entries: Sequence[Priced], runs: Mapping[str, Run], done: set[str]
 ) -> list[str]:
     """One row for each experiment."""
-    from descentlab.cli.plan import tokens_said
+    from descentlab.cli.plan import tokens_of
     from descentlab.cli.table import aligned
 
     header = ["experiment", "points", "runs", "new", "fresh seeds", "done", "tokens"]
@@ -90,7 +90,7 @@ def _heading(
                 f"{len(new):,}",
                 f"{len(each.fresh):,}",
                 f"{len(done & each.runs.keys()):,}",
-                tokens_said(sum(run.tokens for run in (*each.runs.values(), *each.fresh))),
+                tokens_of([*each.runs.values(), *each.fresh]),
             ]
         )
     if not rows:
@@ -127,15 +127,12 @@ def _costs(
     resolve: RunResolver,
     workers: int,
 ) -> list[str]:
-    from descentlab.cli.plan import tokens_said
+    from descentlab.cli.plan import tokens_of
     from descentlab.cli.progress import duration
     from descentlab.sweep.costs import time_on_workers
     from descentlab.train.pace import kind
 
-    lines = [
-        "",
-        f"to train: {len(todo):,} runs, {tokens_said(sum(run.tokens for run in todo))} tokens",
-    ]
+    lines = ["", f"to train: {len(todo):,} runs, {tokens_of(todo)} tokens"]
     if quoted:
         hours = sum(each for _, each in quoted)
         lines.append(f"price:    about {hours:,.0f} A100-hours {QUOTE}")

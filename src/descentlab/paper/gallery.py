@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from descentlab.analysis.amounts import amount
 from descentlab.analysis.comparison import aligned
 from descentlab.analysis.markdown import escaped
-from descentlab.analysis.selection import amount
 from descentlab.analysis.tables.methods import clipped_alike
 from descentlab.charts import save
 from descentlab.paper.exhibit import PAPERS, Computed, Exhibit, Headline, Material, Shown

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
+from descentlab.analysis.amounts import unit_of
 from descentlab.analysis.figures.scales import ceiling, log_axis, method_colors
 from descentlab.charts import GREY, AnyChart
 
@@ -53,12 +54,8 @@ def curves_over_tokens(
     """
     last = curves.groupby("method")["perplexity"].last()
     top = times * ceiling(last)
-    unit, name = next(
-        (unit, name)
-        for unit, name in ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"), (0.0, ""))
-        if curves["tokens"].max() >= unit
-    )
-    frame = curves.assign(amount=curves["tokens"] / (unit or 1.0))
+    unit, name, _ = unit_of(curves["tokens"].max())
+    frame = curves.assign(amount=curves["tokens"] / unit)
     scale = alt.Scale(type="log", domain=[float(last.min()) * 0.95, top], nice=False)
     lines = (
         alt.Chart(frame[["method", "amount", "perplexity"]])

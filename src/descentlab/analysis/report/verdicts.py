@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from descentlab.analysis.amounts import amount
 from descentlab.analysis.audit.tables import listed
 from descentlab.analysis.claims.contenders import difference_of, lower_perplexity
 from descentlab.analysis.claims.evidence import with_common_seeds
@@ -19,7 +20,6 @@ from descentlab.analysis.claims.finding import Finding, LackingEvidence
 from descentlab.analysis.comparison import SYMBOLS, Contender
 from descentlab.analysis.report.comparisons import Comparison
 from descentlab.analysis.report.document import Tone, Verdict
-from descentlab.analysis.selection import amount
 from descentlab.analysis.statistics.estimate import CONFIDENCE
 from descentlab.analysis.statistics.multiple_tests import holm
 

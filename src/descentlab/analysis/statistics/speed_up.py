@@ -24,6 +24,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import ArrayLike, NDArray
 
+from descentlab.analysis.amounts import short
 from descentlab.analysis.statistics.estimate import CONFIDENCE, Estimate, without_interval
 from descentlab.analysis.statistics.resampling import RESAMPLES, generator, percentile_interval
 from descentlab.errors import ConfigError
@@ -272,9 +273,9 @@ def _fitted(x: Floats, y: Floats, since: float) -> Floats:
 
 
 def _budgets(tokens: Floats) -> str:
-    """Say budgets in billions of tokens.
+    """Budgets in words.
 
     >>> _budgets(np.array([2.5e9, 3.25e9]))
     '2.5B and 3.25B'
     """
-    return " and ".join(f"{each / 1e9:.3g}B" for each in tokens)
+    return " and ".join(map(short, tokens))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from descentlab.analysis.amounts import short
 from descentlab.analysis.claims.evidence import CONDITION, Evidence, prepared
 from descentlab.analysis.claims.finding import LackingEvidence
 from descentlab.analysis.frame import load, load_curves
@@ -127,7 +128,7 @@ def scales(
     models = dict(tuple(others.groupby(["source", "model"], sort=True)))
     for (source, model), family in models.items():
         for tokens in sorted(set(family["tokens"])):
-            name = f"{model}, {_amount(tokens)} tokens"
+            name = f"{model}, {short(tokens)} tokens"
             found.append(
                 Evidence(
                     name=name if source == "descentlab" else f"{name} ({source})",
@@ -146,14 +147,3 @@ def _main(runs: pd.DataFrame) -> dict[str, Any]:
     groups = runs.groupby(columns, dropna=False, sort=True)["method"].agg(["nunique", "size"])
     best = groups.sort_values(["nunique", "size"], kind="stable").index[-1]
     return dict(zip(columns, best, strict=True))
-
-
-def _amount(tokens: float) -> str:
-    """A number of tokens as people say it.
-
-    >>> _amount(7_680), _amount(327_680), _amount(3_250_585_600)
-    ('7.68k', '328k', '3.25B')
-    """
-    units = {"B": 1e9, "M": 1e6, "k": 1e3, "": 1.0}
-    name = next(name for name, unit in units.items() if tokens >= unit)
-    return f"{tokens / units[name]:.3g}{name}"

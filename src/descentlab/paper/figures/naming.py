@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import altair as alt
 import pandas as pd
 
+from descentlab.analysis.amounts import amount
 from descentlab.analysis.figures.scales import plain
-from descentlab.analysis.selection import amount
 from descentlab.charts import AnyChart
 
 TRIANGLES = "triangles: above the axis, filled if diverged"
