@@ -70,9 +70,10 @@ def test_a_lone_survivor_is_told_from_a_supported_optimum():
 
 
 def test_neighbours_that_racing_stopped_do_not_leave_an_optimum_alone():
-    def raced(kept):
+    def raced(kept, **end):
+        end = {"state": "interrupted", "reason": "paused after step 5 of 100, state saved", **end}
         return [
-            {**row, "state": "interrupted", "loss": math.nan, "perplexity": math.nan}
+            {**row, **end, "loss": math.nan, "perplexity": math.nan}
             if row["method"] == "adam" and row["seed"] == 0 and row["run"] not in kept
             else row
             for row in fair()
@@ -80,6 +81,8 @@ def test_neighbours_that_racing_stopped_do_not_leave_an_optimum_alone():
 
     best = "adam-0.002-0.95"
     assert findings(raced([best]), "isolated-optimum") == []
+    failed = one(raced([best], state="failed", reason="out of memory"), "isolated-optimum")
+    assert "lower lr has no result" in failed.what
     far = [
         {**row, "loss": row["loss"] + 0.3} if row["run"] == "adam-0.004-0.95" else row
         for row in raced([best, "adam-0.004-0.95"])

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from descentlab.analysis.audit.finding import Finding, Severity
+from descentlab.analysis.audit.search import paused
 from descentlab.analysis.audit.tables import Evidence, listed
-from descentlab.runs.folder import PAUSED
 
 UNFINISHED, INEXACT = "no-result", "inexact-resume"
 
@@ -17,7 +17,7 @@ UNFINISHED, INEXACT = "no-result", "inexact-resume"
 def no_result(evidence: Evidence) -> Iterator[Finding]:
     """Runs that failed, are damaged, were stopped, or have not been trained."""
     frame = evidence.frame
-    state = frame["state"].where(~frame["reason"].fillna("").str.startswith(PAUSED), "paused")
+    state = frame["state"].where(~paused(frame), "paused")
     for name, kind in KINDS.items():
         if (mine := frame[state.eq(name)]).empty:
             continue

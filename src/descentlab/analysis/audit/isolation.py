@@ -44,13 +44,12 @@ def _alone(search: Search, best: Cell) -> int:
 
 
 def _supported(search: Search, beside: list[Beside]) -> bool:
-    """Whether a neighbour is near; or none can be told to be far, as racing stopped those tried."""
+    """Whether a neighbour is near; or nobody can tell, since racing stopped all that were tried."""
     assert search.best is not None
-    losses = [search.loss(each.cell) for each in beside if each.cell is not None]
-    known = [loss for loss in losses if not math.isnan(loss)]
-    if losses and not known:
+    tried = [each.cell for each in beside if each.cell is not None]
+    if tried and all(trial.paused for cell in tried for trial in cell.trials):
         return True
-    return any(loss <= search.loss(search.best) + FAR for loss in known)
+    return any(search.loss(cell) <= search.loss(search.best) + FAR for cell in tried)
 
 
 def _finding(search: Search, best: Cell, beside: list[Beside], alone: int) -> Finding:

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from descentlab.config import set_path
+from descentlab.runs.folder import PAUSED
 
 Point = tuple[float, ...]
 """A value on each axis of a search."""
@@ -36,6 +37,8 @@ class Trial:
     seed: int | None
     loss: float
     """Final, in nats: infinite after divergence, NaN without a result."""
+    paused: bool
+    """Whether racing, or its user, stopped it at a step: it was tried, and its end is not known."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +154,9 @@ class Search:
         """Every setting that was tried, by its point."""
         points = list(self.coordinates.itertuples(index=False, name=None))
         seeds = [None if pd.isna(seed) else int(seed) for seed in self.frame["seed"]]
-        trials = map(Trial, self.frame["run"], seeds, self.frame["loss"])
+        columns = (self.frame["run"], seeds, self.frame["loss"], paused(self.frame))
         found: dict[Point, list[Trial]] = {}
-        for point, trial in zip(points or [()] * len(seeds), trials, strict=True):
+        for point, trial in zip(points or [()] * len(seeds), map(Trial, *columns), strict=True):
             found.setdefault(point, []).append(trial)
         return {point: Cell(point, tuple(own)) for point, own in found.items()}
 
@@ -209,6 +212,11 @@ class Search:
         names = self.axes or {}
         pairs = zip(names, cell.point, strict=True)
         return " ".join(f"{name}={number(value)}" for name, value in pairs) or "its only setting"
+
+
+def paused(frame: pd.DataFrame) -> pd.Series:
+    """Which runs of a table were stopped at a step, as racing stops what cannot win."""
+    return frame["reason"].fillna("").str.startswith(PAUSED)
 
 
 def number(value: float) -> str:
