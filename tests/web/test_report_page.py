@@ -374,6 +374,7 @@ def test_a_phone_scrolls_down_only(shown: Page):
 
 def test_paper_has_every_chart_and_a_list_that_is_cut(shown: Page):
     shown.emulate_media(media="print", color_scheme="dark")
+    assert shown.locator("figure[data-chart]").count() > 3
     expect(shown.locator("figure[data-chart]:not(:has(svg))")).to_have_count(0)
     assert not shown.locator("#run-list").is_visible()
     assert shown.get_by_text("on paper it is cut").is_visible()

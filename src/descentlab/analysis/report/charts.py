@@ -36,7 +36,7 @@ def rates(comparison: Comparison) -> LineChart | None:
     if table["lr"].nunique() < 2:
         return None
     left = len(comparison.cells) - len(table)
-    missing = f" {left:,} settings without a final loss are not drawn." if left else ""
+    missing = f" Without a final loss, and not drawn: {left:,}." if left else ""
     series: list[Series] = []
     for color, method in enumerate(_order(comparison)):
         own = table[table["method"].eq(method)].sort_values("lr")
