@@ -7,6 +7,7 @@ do next. Anything else that is raised is a bug of ours.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
@@ -115,8 +116,15 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
 
     >>> nearest("adm", ["adam", "sgd"])
     'did you mean adam? Allowed are adam, sgd'
+    >>> nearest("E0", ["E10", "E2"])
+    'did you mean E10? Allowed are E2, E10'
     """
-    names = sorted(allowed)
+    names = sorted(allowed, key=_numbered)
     listing = f"llowed are {', '.join(names)}" if names else "ll are refused here"
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     return f"did you mean {close[0]}? A{listing}" if close else f"a{listing}"
+
+
+def _numbered(name: str) -> list[str | int]:
+    """Its words and numbers by turns, to sort 2 before 10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
